@@ -1,0 +1,38 @@
+"""Reconfigurable surfaces (IRS, also called RIS) for Sionna links.
+
+Importing the package imports no TensorFlow: a public name is loaded when it is first used.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Public name -> module.
+_EXPORTS = {
+    name: module
+    for module, names in {
+        "layer": "Input LinkLayer",
+        "link": "EbnoRange Link load_model uniform_ebno",
+        "arrays": "ULA UPA",
+        "budget": "LinkBudget ebno_db_to_no",
+    }.items()
+    for name in names.split()
+}
+# Modules that are used by their own name.
+_MODULES = ("linalg", "metrics", "random", "testing")
+
+__all__ = [*sorted(_EXPORTS), *_MODULES]
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _EXPORTS:
+        value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'sionna_irs' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *__all__]
