@@ -35,9 +35,7 @@ class Input:
 
     def __init__(self, kind, *dims, minimum=None):
         if kind not in ("complex", "real", "integer", "any"):
-            raise ValueError(
-                f"kind is {kind!r}; it must be 'complex', 'real', 'integer' or 'any'"
-            )
+            raise ValueError(f"kind is {kind!r}; it must be 'complex', 'real', 'integer' or 'any'")
         self.kind, self.dims, self.minimum = kind, dims, minimum
 
     def cast(self, layer, name, value):
@@ -77,9 +75,7 @@ class Input:
                 f"{name} has shape {tuple(shape)} of rank {len(shape)}; "
                 f"rank at least {len(self.dims)} is needed: [{wanted}]"
             )
-        for dim, size in zip(
-            self.dims, shape[len(shape) - len(self.dims) :], strict=True
-        ):
+        for dim, size in zip(self.dims, shape[len(shape) - len(self.dims) :], strict=True):
             wanted = dim if isinstance(dim, int) else getattr(layer, dim, symbols.get(dim))
             if size is None:
                 continue
@@ -189,7 +185,7 @@ class LinkLayer(keras.layers.Layer):
 
     @property
     def precision(self):
-        """"single" or "double"."""
+        """Either "single" or "double"."""
         return self._precision
 
     @property

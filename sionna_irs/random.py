@@ -14,7 +14,7 @@ import math
 import warnings
 
 import tensorflow as tf
-from sionna.phy import config
+from sionna.phy import Block, config
 
 __all__ = [
     "PortableGenerator",
@@ -32,18 +32,14 @@ def _unit_interval(words, dtype):
     """Map full-range integers to exact multiples of 2^-24 (2^-53 in double) in [0, 1)."""
     # XLA on the CPU converts signed integers several times faster than unsigned ones, and after
     # the logical shift the sign bit is clear.
-    signed, shift, exponent = (
-        (tf.int64, 11, -53) if dtype == tf.float64 else (tf.int32, 8, -24)
-    )
+    signed, shift, exponent = (tf.int64, 11, -53) if dtype == tf.float64 else (tf.int32, 8, -24)
     words = tf.bitwise.right_shift(words, tf.constant(shift, words.dtype))
     return tf.cast(tf.bitcast(words, signed), dtype) * 2.0**exponent
 
 
 def _draw_unit(generator, shape, dtype):
     word = tf.uint64 if dtype == tf.float64 else tf.uint32
-    return _unit_interval(
-        tf.random.Generator.uniform_full_int(generator, shape, word), dtype
-    )
+    return _unit_interval(tf.random.Generator.uniform_full_int(generator, shape, word), dtype)
 
 
 def _as_shape(shape):
@@ -111,6 +107,13 @@ class PortableGenerator(tf.random.Generator):
         return tf.cast(mean, dtype) + tf.cast(stddev, dtype) * _normal(self, shape, dtype)
 
 
+def _is_block(holder):
+    """Whether a referrer is a Sionna block, or the attribute dictionary of one."""
+    if isinstance(holder, dict):
+        return "_precision" in holder and holder is not vars(config)
+    return isinstance(holder, Block)
+
+
 def install():
     """Make Sionna's blocks draw from a :class:`PortableGenerator`.
 
@@ -145,8 +148,7 @@ def install():
             if seed is None
             else PortableGenerator.from_seed(seed)
         )
-    holders = [] if old is None else [r for r in gc.get_referrers(old) if isinstance(r, dict)]
-    holders = [r for r in holders if r is not vars(config) and "_precision" in r]
+    holders = [] if old is None else [r for r in gc.get_referrers(old) if _is_block(r)]
     if holders:
         warnings.warn(
             f"{len(holders)} Sionna block(s) were built before sionna_irs.random.install() and "
@@ -181,9 +183,7 @@ def stream_key(*words):
     # needed because fold_in(k, j) leaves j itself as its second word.
     key = tf.zeros([2], tf.int64)
     for word in words:
-        key = tf.random.experimental.stateless_fold_in(
-            key, tf.cast(word, tf.int64), alg="philox"
-        )
+        key = tf.random.experimental.stateless_fold_in(key, tf.cast(word, tf.int64), alg="philox")
     return tf.random.stateless_uniform([], key, None, None, tf.int64, alg="philox")
 
 

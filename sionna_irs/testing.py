@@ -296,10 +296,14 @@ def _bad_inputs(case, layer):
                 yield name, label, bad
         if declared.dims:
             yield name, "a wrong rank", good.reshape(-1)[0]
-            yield name, "an empty batch", np.zeros((0, *good.shape[-len(declared.dims) :]),
-                                                   good.dtype)
-        if declared.dims and (isinstance(declared.dims[-1], int) or hasattr(
-                layer, declared.dims[-1])):
+            yield (
+                name,
+                "an empty batch",
+                np.zeros((0, *good.shape[-len(declared.dims) :]), good.dtype),
+            )
+        if declared.dims and (
+            isinstance(declared.dims[-1], int) or hasattr(layer, declared.dims[-1])
+        ):
             yield name, "a wrong last dimension", np.concatenate([good, good], -1)
         if declared.kind == "complex":
             yield name, "real for complex", good.real.copy()
@@ -314,7 +318,9 @@ def check_bad_input(case):
         try:
             layer(**{**case.inputs, name: bad})
         except (ValueError, TypeError) as error:
-            _require(name in str(error), f"{name} with {label}: the error does not name it: {error}")
+            _require(
+                name in str(error), f"{name} with {label}: the error does not name it: {error}"
+            )
             _require("\n" not in str(error).strip(), f"{name} with {label}: more than one line")
         else:
             raise ContractError(f"{name} with {label} is accepted")
@@ -417,8 +423,10 @@ def check_layer(case):
     """
     for name, reason in case.skip.items():
         if name not in (*CHECKS, "fresh process") or not reason:
-            raise ValueError(f"skip = {{{name!r}: {reason!r}}}: a check of {list(CHECKS)} "
-                             "and a reason are needed")
+            raise ValueError(
+                f"skip = {{{name!r}: {reason!r}}}: a check of {list(CHECKS)} "
+                "and a reason are needed"
+            )
     for name, check in CHECKS.items():
         if name not in case.skip:
             try:
@@ -472,7 +480,9 @@ def check_fresh_process(cases):
             path.with_suffix(".json").write_text(json.dumps(case.constants()))
         done = subprocess.run(
             [sys.executable, "-c", _FRESH, str(folder)],
-            capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
         _require(done.returncode == 0, f"a fresh process fails: {done.stderr[-2000:]}")
         for (index, name), outputs in expected.items():
