@@ -48,6 +48,8 @@ class Input:
                 raise TypeError(f"{name} = {value} is a float; an integer is needed")
             return tf.constant(value, dtype)
         value = layer.cast(value, name)
+        if not hasattr(value, "dtype"):
+            raise TypeError(f"{name} = {value!r}; a number, an array or a tensor is needed")
         dtype = tf.as_dtype(value.dtype)
         if self.kind == "complex" and not dtype.is_complex:
             raise TypeError(

@@ -1,0 +1,1 @@
+"""Closed forms that the simulation chain must meet: the yardsticks of everything else."""
