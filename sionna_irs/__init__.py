@@ -14,7 +14,17 @@ _EXPORTS = {
         "layer": "Input LinkLayer",
         "link": "EbnoRange Link load_model uniform_ebno",
         "arrays": "ULA UPA",
-        "budget": "LinkBudget ebno_db_to_no",
+        "budget": "LinkBudget db_to_linear dbm_to_watt ebno_db_to_no free_space_path_gain "
+        "linear_to_db log_distance_path_gain snr_db_to_no watt_to_dbm",
+        "surface.surface": "Surface",
+        "surface.ideal": "IdealPhases",
+        "surface.discrete": "DiscretePhases",
+        "surface.coupled": "CoupledAmplitude",
+        "channel.links": "Links apply stack_users",
+        "channel.correlation": "exponential_correlation",
+        "channel.rician": "RayleighHop RicianHop los_matrix",
+        "channel.surface_channel": "SurfaceChannel",
+        "channel.cascaded": "CascadeStatistics CascadedChannel",
     }.items()
     for name in names.split()
 }

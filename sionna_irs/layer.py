@@ -111,7 +111,39 @@ def recorded_arguments(cls, args, kwargs):
 
 def serialize_arguments(arguments):
     """Constructor arguments as JSON (objects by their own configuration)."""
-    return {k: keras.saving.serialize_keras_object(v) for k, v in arguments.items()}
+    return {k: _serialize(v) for k, v in arguments.items()}
+
+
+def deserialize_arguments(config):
+    """The arguments again, from :func:`serialize_arguments`."""
+    return {k: _deserialize(v) for k, v in config.items()}
+
+
+# Keras cannot write complex numbers; they travel as pairs of real arrays under this key.
+_COMPLEX_KEY = "sionna_irs_complex"
+
+
+def _serialize(value):
+    if tf.is_tensor(value):
+        value = value.numpy()
+    if isinstance(value, (complex, np.complexfloating)) or (
+        isinstance(value, np.ndarray) and value.dtype.kind == "c"
+    ):
+        array = np.asarray(value)
+        return {_COMPLEX_KEY: [array.real.tolist(), array.imag.tolist()]}
+    if isinstance(value, dict):
+        return {k: _serialize(v) for k, v in value.items()}
+    return keras.saving.serialize_keras_object(value)
+
+
+def _deserialize(value):
+    if isinstance(value, dict):
+        if _COMPLEX_KEY in value:
+            real, imag = (np.asarray(part) for part in value[_COMPLEX_KEY])
+            return (real + 1j * imag)[()]
+        if "class_name" not in value:
+            return {k: _deserialize(v) for k, v in value.items()}
+    return keras.saving.deserialize_keras_object(value)
 
 
 def _is_tensor(value):
@@ -289,4 +321,4 @@ class LinkLayer(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         """The layer again, from :meth:`get_config`."""
-        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+        return cls(**deserialize_arguments(config))

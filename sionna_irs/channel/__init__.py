@@ -1,0 +1,1 @@
+"""Channels: random hops, their composition through surfaces, the cascaded channel."""

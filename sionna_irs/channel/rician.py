@@ -1,0 +1,144 @@
+"""Rician and Rayleigh hops between two arrays."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from .. import random
+from ..layer import LinkLayer
+from .correlation import correlation_root
+
+__all__ = ["RayleighHop", "RicianHop", "los_matrix"]
+
+
+def los_matrix(tx_array, rx_array, tx_angles, rx_angles):
+    r"""Line of sight of a plane wave, :math:`a_{rx}a_{tx}^T` (no conjugate: see conventions).
+
+    Parameters
+    ----------
+    tx_array, rx_array : ULA or UPA
+    tx_angles, rx_angles : (float, float)
+        Azimuth and zenith of the other side [radian].
+
+    Returns
+    -------
+    np.ndarray, [rx, tx], complex128, entries of modulus one
+
+    Examples
+    --------
+    >>> import math, sionna_irs as irs
+    >>> irs.los_matrix(irs.ULA(2), irs.ULA(3), (0.1, math.pi / 2), (0.2, math.pi / 2)).shape
+    (3, 2)
+    """
+    a_rx = rx_array.response(*rx_angles, dtype=tf.complex128).numpy()
+    a_tx = tx_array.response(*tx_angles, dtype=tf.complex128).numpy()
+    return np.outer(a_rx, a_tx)
+
+
+class RicianHop(LinkLayer):
+    r"""A Rician hop, fading from draw to draw.
+
+    .. math:: H=\sqrt{g}\Big(\sqrt{\tfrac K{K+1}}\,\bar H+\sqrt{\tfrac1{K+1}}\,
+              R_{rx}^{1/2}\,W\,(R_{tx}^{1/2})^T\Big),\quad W_{ij}\sim\mathcal{CN}(0,1)
+
+    Parameters
+    ----------
+    tx_array, rx_array : ULA or UPA
+    k_factor : float
+        K, linear; 0 is Rayleigh, ``float("inf")`` is the line of sight alone.
+    path_gain : float
+        g, mean power per entry, linear.
+    los : "ones" or array, [rx, tx]
+        Line of sight; see :func:`los_matrix`.
+    tx_correlation, rx_correlation : array, [tx, tx] and [rx, rx], or None
+        Correlation matrices; see :func:`exponential_correlation`.
+    num_users : int or None
+        Adds a user axis: independent draws for each user.
+
+    Input
+    -----
+    batch_size : int
+
+    Output
+    ------
+    h : tf.Tensor, [batch_size, rx, tx] or [batch_size, num_users, rx, tx], complex
+
+    Raises
+    ------
+    ValueError
+        For a negative K or gain, and matrices of other shapes.
+
+    Examples
+    --------
+    >>> import sionna_irs as irs
+    >>> irs.RicianHop(irs.ULA(2), irs.UPA(4, 4), k_factor=10.0)(8).shape
+    TensorShape([8, 16, 2])
+    """
+
+    def __init__(
+        self,
+        tx_array,
+        rx_array,
+        k_factor,
+        path_gain=1.0,
+        los="ones",
+        tx_correlation=None,
+        rx_correlation=None,
+        num_users=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not k_factor >= 0:
+            raise ValueError(f"k_factor = {k_factor}; a number of at least 0 is needed")
+        if not (path_gain >= 0 and math.isfinite(path_gain)):
+            raise ValueError(f"path_gain = {path_gain}; a finite number of at least 0 is needed")
+        if num_users is not None and (not isinstance(num_users, int) or num_users < 1):
+            raise ValueError(f"num_users = {num_users!r}; an integer of at least 1 is needed")
+        self.tx_array, self.rx_array = tx_array, rx_array
+        self.num_rx_ant, self.num_tx_ant = rx_array.num_ant, tx_array.num_ant
+        self.num_users = num_users
+        shape = (self.num_rx_ant, self.num_tx_ant)
+        if isinstance(los, str):
+            if los != "ones":
+                raise ValueError(f"los = {los!r}; 'ones' or an array of shape {shape} is needed")
+            los = np.ones(shape)
+        los = np.asarray(los, complex)
+        if los.shape != shape:
+            raise ValueError(f"los has shape {los.shape}; {shape} is needed")
+        share = 1.0 if math.isinf(k_factor) else k_factor / (k_factor + 1)
+        # A uniform line of sight is one number; it then costs no pass over memory of its own.
+        mean = math.sqrt(path_gain * share) * los
+        self._mean = mean.flat[0] if np.all(mean == mean.flat[0]) else mean
+        self._variance = path_gain * (0.0 if math.isinf(k_factor) else 1 / (k_factor + 1))
+        self._rx_root = correlation_root("rx_correlation", rx_correlation, self.num_rx_ant)
+        self._tx_root = correlation_root("tx_correlation", tx_correlation, self.num_tx_ant)
+
+    def call(self, batch_size):
+        users = [] if self.num_users is None else [self.num_users]
+        shape = [batch_size, *users, self.num_rx_ant, self.num_tx_ant]
+        mean = tf.constant(self._mean, self.cdtype)
+        if self._variance == 0:
+            return tf.broadcast_to(mean, shape)
+        h = random.complex_normal(shape, self.cdtype, self._variance)
+        if self._rx_root is not None:
+            h = tf.linalg.matmul(tf.constant(self._rx_root, self.cdtype), h)
+        if self._tx_root is not None:
+            h = tf.linalg.matmul(h, tf.constant(self._tx_root.T, self.cdtype))
+        return h if np.all(self._mean == 0) else h + mean
+
+
+class RayleighHop(RicianHop):
+    r"""A Rayleigh hop: :class:`RicianHop` with K = 0.
+
+    Parameters, inputs and outputs as there, without `k_factor` and `los`.
+
+    Examples
+    --------
+    >>> import sionna_irs as irs
+    >>> irs.RayleighHop(irs.ULA(1), irs.ULA(4), num_users=3)(8).shape
+    TensorShape([8, 3, 4, 1])
+    """
+
+    def __init__(self, tx_array, rx_array, path_gain=1.0, **kwargs):
+        super().__init__(tx_array, rx_array, k_factor=0.0, path_gain=path_gain, **kwargs)

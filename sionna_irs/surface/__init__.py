@@ -1,0 +1,1 @@
+"""Surfaces: real controls to reflection coefficients."""

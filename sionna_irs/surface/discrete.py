@@ -1,0 +1,71 @@
+"""Lossless elements with b-bit phases."""
+
+import math
+
+import tensorflow as tf
+
+from .surface import Surface
+
+__all__ = ["DiscretePhases", "quantize_phase"]
+
+
+def quantize_phase(phase, num_bits):
+    """The nearest multiple of 2 pi / 2^num_bits; the gradient passes straight through.
+
+    Parameters
+    ----------
+    phase : tf.Tensor, [...], real
+        [radian]
+    num_bits : int
+        At least 1.
+
+    Returns
+    -------
+    tf.Tensor, [...], real
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.surface.discrete import quantize_phase
+    >>> float(quantize_phase(tf.constant(1.0), 1))
+    0.0
+    """
+    step = 2 * math.pi / 2**num_bits
+    return phase + tf.stop_gradient(step * tf.round(phase / step) - phase)
+
+
+class DiscretePhases(Surface):
+    r"""Lossless elements of 2^b phases: :math:`\theta_n=e^{jQ(\varphi_n)}`.
+
+    Q rounds to the nearest multiple of :math:`2\pi/2^b`. Its gradient is taken as 1
+    (straight-through), so that phases can be trained; it is not the derivative of the output.
+
+    Parameters
+    ----------
+    panel, trainable, initial
+        As :class:`Surface`.
+    num_bits : int
+        b in 1..16.
+
+    Raises
+    ------
+    ValueError
+        For another `num_bits`.
+
+    Examples
+    --------
+    >>> import tensorflow as tf, sionna_irs as irs
+    >>> irs.DiscretePhases(irs.ULA(2), num_bits=1)(tf.constant([0.3, 3.0])).numpy().real
+    array([ 1., -1.], dtype=float32)
+    """
+
+    def __init__(self, panel, num_bits, **kwargs):
+        super().__init__(panel, **kwargs)
+        if not isinstance(num_bits, int) or not 1 <= num_bits <= 16:
+            raise ValueError(f"num_bits = {num_bits!r}; an integer in 1..16 is needed")
+        self.num_bits = num_bits
+
+    def reflection(self, control):
+        """exp(j Q(phase))."""
+        phase = quantize_phase(control, self.num_bits)
+        return tf.complex(tf.cos(phase), tf.sin(phase))
