@@ -1,0 +1,32 @@
+"""Links turned into curves: experiments, a runner that survives crashes, figures, claims.
+
+Importing the package imports no TensorFlow: a public name is loaded when it is first used.
+"""
+
+import importlib
+
+_EXPORTS = {
+    name: module
+    for module, names in {
+        "experiment": "Config EvenBits Experiment Grid Metric PhaseBits PositiveFloat PositiveInt row",
+        "errors": "UserError",
+        "results": "Results",
+        "runner": "run",
+        "simulate": "simulate",
+    }.items()
+    for name in names.split()
+}
+
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name):
+    if name in _EXPORTS:
+        value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'link_sims' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *__all__]

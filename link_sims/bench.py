@@ -1,0 +1,20 @@
+"""Yardsticks of speed: ratios measured in one process."""
+
+__all__ = ["YARDSTICKS", "measure"]
+
+# Name -> (module, function); each returns {text: (value, unit)}.
+YARDSTICKS = {
+    "random": ("channel", "random_numbers"),
+    "channel": ("channel", "channel_draws"),
+    "qam": ("qam", "qam_counting"),
+    "linalg": ("linalg", "small_systems"),
+    "runner": ("overhead", "runner_overhead"),
+}
+
+
+def measure(name):
+    """{text: (value, unit)} of one yardstick."""
+    import importlib
+
+    module, function = YARDSTICKS[name]
+    return getattr(importlib.import_module(f".yardsticks.{module}", __package__), function)()

@@ -1,0 +1,316 @@
+"""The command line: list, show, run, plot, verify, bench, info.
+
+Exit codes: 0 fine, 1 a claim fails, 2 the user's error (one line), 130 interrupted.
+"""
+
+import json
+import pathlib
+import sys
+from typing import Annotated
+
+import typer
+
+from .errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Links through reconfigurable surfaces, turned into curves.",
+)
+
+Name = Annotated[str, typer.Argument(help="Experiment, or file.py:object.")]
+Profile = Annotated[str, typer.Option(help="smoke (seconds), cpu (minutes) or paper.")]
+Sets = Annotated[list[str], typer.Option("--set", help="key=value, any number of times.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Out = Annotated[pathlib.Path, typer.Option(help="Root of the run folders.")]
+ConfigFile = Annotated[
+    pathlib.Path | None, typer.Option("--config", help="JSON file with changes of the profile.")
+]
+
+
+def main():
+    """Entry point: every error of the user is one line on standard error."""
+    try:
+        app(standalone_mode=False)
+    except UserError as error:
+        _fail(error)
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # not an error of the command line
+            raise
+        _fail(error.format_message())
+
+
+def _fail(text):
+    print(f"error: {' '.join(str(text).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _changes(sets, file):
+    changes = {}
+    if file is not None:
+        try:
+            changes = json.loads(file.read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"--config {file}: {error}; a JSON file is needed") from None
+        if not isinstance(changes, dict):
+            raise UserError(f"--config {file}: an object {{key: value}} is needed")
+    for item in sets:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {item}: key=value is needed")
+        try:
+            changes[key] = json.loads(value)
+        except ValueError:
+            changes[key] = value
+    return changes
+
+
+def _table(title, columns, rows):
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("name", "curve") else "right")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    # A pipe has no width; wide tables must not be cut there.
+    (console if console.is_terminal else Console(width=140)).print(table)
+
+
+@app.command("list")
+def list_(
+    paper: Annotated[str | None, typer.Option(help="Only those that answer this paper.")] = None,
+    as_json: Json = False,
+):
+    """The experiments."""
+    from .registry import all_experiments
+
+    rows = [
+        {"name": e.name, "title": e.title, "answers": e.answers}
+        for e in all_experiments().values()
+        if paper is None
+        or e.name.startswith(paper.lower())
+        or any(paper.lower() in a.lower() for a in e.answers)
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        answers = f"  [{', '.join(row['answers'])}]" if row["answers"] else ""
+        print(f"{row['name']:<{width}}  {row['title']}{answers}")
+
+
+@app.command()
+def show(
+    name: Name, profile: Profile = "cpu", sets: Sets = [], as_json: Json = False  # noqa: B006
+):
+    """What an experiment is: configuration, claims, published figures."""
+    from .registry import find
+
+    experiment = find(name)
+    config = experiment.resolve(profile, _changes(sets, None)).model_dump()
+    claims = [{"text": c.text, "source": c.source, "expect": c.expect} for c in experiment.claims]
+    if as_json:
+        print(json.dumps({"name": experiment.name, "config": config, "claims": claims}, indent=1))
+        return
+    print(f"{experiment.name}: {experiment.title}")
+    for answer in experiment.answers:
+        print(f"  answers {answer}")
+    print(f"configuration ({profile}):")
+    for key, value in config.items():
+        print(f"  {key} = {json.dumps(value)}")
+    print("claims:")
+    for claim in claims:
+        print(f"  {claim['text']} (expected: {claim['expect']}; {claim['source']})")
+
+
+@app.command()
+def run(
+    name: Name,
+    profile: Profile = "cpu",
+    config: ConfigFile = None,
+    sets: Sets = [],  # noqa: B006
+    out: Out = pathlib.Path("runs"),
+    seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
+    execution: Annotated[str, typer.Option(help="auto, graph, xla or eager.")] = "auto",
+    retrain: Annotated[bool, typer.Option(help="Train again instead of shipped weights.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Only errors.")] = False,
+    as_json: Json = False,
+):
+    """Run an experiment, or go on where it stopped."""
+    from .backend import EXECUTIONS
+    from .registry import find
+    from .runner import run as run_experiment
+
+    experiment = find(name)
+    changes = _changes(sets, config)
+    if seed is not None:
+        changes["seed"] = seed
+    if retrain:
+        if "retrain" not in experiment.config.model_fields:
+            raise UserError(f"--retrain: {experiment.name} ships no weights")
+        changes["retrain"] = True
+    if execution not in EXECUTIONS:
+        raise UserError(f"--execution {execution}: one of {', '.join(EXECUTIONS)} is needed")
+    resolved = experiment.resolve(profile, changes)
+    results, folder = run_experiment(
+        experiment, resolved, profile, out, execution=execution, quiet=quiet
+    )
+    if as_json:
+        print((folder / "results.json").read_text(), end="")
+    elif not quiet:
+        print_results(results)
+        print(f"figure: {folder / 'figure.png'}")
+    bad = sorted(s for s in results.status.values() if str(s).startswith("nonfinite"))
+    if bad:
+        raise UserError(f"{len(bad)} point(s) stopped: {bad[0]}; see {folder / 'results.csv'}")
+
+
+def print_results(results):
+    """One table for each metric: a row for each x, a column for each curve."""
+    from .plotting import _shown
+
+    for metric in dict.fromkeys(m for m, _ in results.curves()):
+        kind = results.experiment.metric(metric)
+        curves = [c for _, c in results.curves(metric)]
+        points = sorted(
+            {x for c in curves for x in results.points(metric, c)},
+            key=lambda x: -1e300 if x is None else x,
+        )
+        rows = []
+        for x in points:
+            cells = ["" if x is None else f"{x:g}"]
+            for curve in curves:
+                if x not in results.points(metric, curve):
+                    cells.append("")
+                    continue
+                value = results.value(metric, curve, x)
+                low, high = results.interval(metric, curve, x)
+                text = f"{_shown(kind, value) if kind.db else value:.4g}"
+                if low != high:
+                    ends = (_shown(kind, v) if kind.db else v for v in (low, high))
+                    text += " [" + ", ".join(f"{v:.3g}" for v in ends) + "]"
+                cells.append(text)
+            rows.append(cells)
+        label = results.experiment.x_label or "x"
+        _table(f"{results.experiment.title}: {kind.label}", [label, *curves], rows)
+
+
+def _open(names, profile, sets, out):
+    """(experiment, folder) of names and folders."""
+    from .registry import find
+    from .runner import folder_of
+    from .store import read_identity
+
+    for name in names:
+        path = pathlib.Path(name)
+        if (path / "config.json").exists():
+            yield find(read_identity(path / "config.json")["experiment"]), path
+            continue
+        experiment = find(name)
+        config = experiment.resolve(profile, _changes(sets, None))
+        yield experiment, folder_of(experiment, profile, config, out)
+
+
+@app.command()
+def plot(folders: Annotated[list[pathlib.Path], typer.Argument(help="Run folders.")]):
+    """Draw the figures of finished or unfinished runs again."""
+    from .runner import draw_figure, load
+
+    for folder in folders:
+        if not (folder / "config.json").exists():
+            raise UserError(f"DIR = {folder}: no run folder")
+    for experiment, folder in _open([str(f) for f in folders], "cpu", [], "runs"):
+        print(draw_figure(load(experiment, folder), folder))
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str], typer.Argument(help="Experiments or run folders.")],
+    profile: Profile = "cpu",
+    sets: Sets = [],  # noqa: B006
+    out: Out = pathlib.Path("runs"),
+    as_json: Json = False,
+):
+    """Judge the claims; what is not simulated yet is run first."""
+    from .runner import load
+    from .runner import run as run_experiment
+
+    failed, report = False, []
+    for experiment, folder in _open(names, profile, sets, out):
+        if not (folder / "config.json").exists() or str(folder) not in names:
+            config = experiment.resolve(profile, _changes(sets, None))
+            run_experiment(experiment, config, profile, out, quiet=as_json)
+        results = load(experiment, folder)
+        for claim in experiment.claims:
+            try:
+                verdict = claim.check(results)
+                holds, word, measured = verdict.holds, verdict.word, verdict.measured
+                contradicts = verdict.contradicts(claim.expect)
+            except UserError as error:
+                holds, word, measured, contradicts = None, "undecided", str(error), False
+            failed |= contradicts
+            report.append(
+                {"experiment": experiment.name, "claim": claim.text, "source": claim.source,
+                 "expect": claim.expect, "verdict": word, "measured": measured}
+            )  # fmt: skip
+            if not as_json:
+                mark = "FAIL" if contradicts else "ok" if holds is not None else "?"
+                print(f"{mark:4} {experiment.name}: {claim.text}")
+                print(f"     expected: {claim.expect}; verdict: {word}; measured: {measured}")
+                print(f"     source: {claim.source}")
+    if as_json:
+        print(json.dumps(report, indent=1))
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def bench(
+    name: Annotated[str | None, typer.Argument(help="One yardstick.")] = None,
+    as_json: Json = False,
+):
+    """Measure the yardsticks of speed."""
+    from . import backend
+    from .bench import YARDSTICKS, measure
+    from .experiment import Config
+
+    if name is not None and name not in YARDSTICKS:
+        raise UserError(f"NAME = {name}: one of {', '.join(YARDSTICKS)} is needed")
+    backend.start(Config())
+    found = {}
+    for yardstick in YARDSTICKS if name is None else [name]:
+        found.update(measure(yardstick))
+    if as_json:
+        print(json.dumps({k: {"value": v, "unit": u} for k, (v, u) in found.items()}, indent=1))
+    else:
+        rows = [[text, f"{value:.4g}", unit] for text, (value, unit) in found.items()]
+        _table("yardsticks", ["name", "value", "unit"], rows)
+
+
+@app.command()
+def info(as_json: Json = False):
+    """Versions and devices."""
+    from . import backend
+    from .experiment import Config
+    from .runner import _versions
+
+    backend.start(Config())
+    import tensorflow as tf
+
+    found = _versions()
+    found["devices"] = [d.name for d in tf.config.list_physical_devices()]
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        for key, value in found.items():
+            print(f"{key:12} {value}")

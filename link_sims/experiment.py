@@ -1,0 +1,288 @@
+"""What an experiment is: a declaration that imports no TensorFlow, plus builders that do."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from .errors import UserError
+
+__all__ = [
+    "Claim",
+    "Config",
+    "EvenBits",
+    "Experiment",
+    "Grid",
+    "Metric",
+    "PhaseBits",
+    "PositiveFloat",
+    "PositiveInt",
+    "row",
+]
+
+
+def _distinct(values):
+    if len(set(values)) < len(values):
+        raise ValueError("values must differ from each other")
+    return values
+
+
+Grid = Annotated[
+    list[Annotated[float, Field(ge=-1e6, le=1e6)]],
+    Field(min_length=1, max_length=1000),
+    pydantic.AfterValidator(_distinct),
+]
+EvenBits = Literal[2, 4, 6, 8, 10]
+PhaseBits = Annotated[int, Field(ge=1, le=16)]
+
+
+class Config(pydantic.BaseModel):
+    """Base of every configuration: strict (unknown keys and wrong types are refused), frozen.
+
+    A unit of work is one keyed batch of ``batch_size``; a point of a sweep stops, in unit order,
+    at the first number of units (at least ``min_units``) at which every error-counting curve has
+    ``target_errors`` errors or every curve has a relative half width of at most
+    ``rel_precision``, and at ``max_units`` at the latest.
+    """
+
+    model_config = pydantic.ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+    )
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    precision: Literal["single", "double"] = "single"
+    batch_size: Annotated[int, Field(ge=1, le=10**7)] = 100
+    min_units: Annotated[int, Field(ge=2, le=10**6)] = 2
+    max_units: Annotated[int, Field(ge=2, le=10**6)] = 100
+    target_errors: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    rel_precision: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _check(self):
+        if self.min_units > self.max_units:
+            raise ValueError(
+                f"min_units = {self.min_units}: at most max_units = {self.max_units} is permitted"
+            )
+        self.check()
+        return self
+
+    def check(self):
+        """Override to refuse combinations: raise ValueError with a sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """How a metric is drawn, and what its interval rests on.
+
+    Parameters
+    ----------
+    label : str
+        Axis label.
+    scale : "log" or "linear"
+    db : bool
+        Whether figures and printed tables show 10 log10 of the value.
+    interval : "binomial" or "ratio"
+        "binomial": the denominator counts independent trials (Clopper-Pearson). "ratio": the
+        units are the independent observations (delta method, Student's t).
+    range : (float, float) or None
+        Ends to which intervals are clipped; None does not clip.
+    errors : bool
+        Whether the numerator counts errors, for ``target_errors``.
+    trials : str or None
+        For "ratio" with no errors at all: the metric whose denominator counts the independent
+        trials (block errors for bit errors); None takes the number of units.
+    """
+
+    label: str
+    scale: str = "linear"
+    db: bool = False
+    interval: str = "ratio"
+    range: tuple | None = None
+    errors: bool = False
+    trials: str | None = None
+
+
+_RATE = {"scale": "log", "range": (0.0, 1.0), "errors": True}
+METRICS = {
+    "ber": Metric("bit error rate", interval="ratio", trials="bler", **_RATE),
+    "bler": Metric("block error rate", interval="binomial", **_RATE),
+    "ser": Metric("symbol error rate", interval="binomial", **_RATE),
+    "nmse": Metric("NMSE [dB]", db=True, range=(0.0, math.inf)),
+    "rate": Metric("rate [bit/s/Hz]", range=(0.0, math.inf)),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A published number or ordering, and the check that judges it."""
+
+    text: str
+    source: str
+    expect: Literal["holds", "does-not-hold", "open"]
+    check: Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Independent keyed units along one axis of the configuration."""
+
+    builder: Callable
+    x: str
+    static: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Recursion:
+    """A state carried forward."""
+
+    builder: Callable
+    name: str
+    length: str
+    seeds: int
+    record_every: int
+
+
+def row(metric, curve, x, value):
+    """A row of a table: the exact ``value`` of ``curve`` at ``x`` (a number or None)."""
+    return {"metric": metric, "curve": curve, "x": x, "value": float(value)}
+
+
+class Experiment:
+    """A declaration: name, configuration, profiles, claims, and up to three kinds of run.
+
+    Parameters
+    ----------
+    name : str
+        ``group/what-vs-what``.
+    config : type
+        A :class:`Config`.
+    profiles : dict
+        "smoke" (seconds), "cpu" (minutes on two cores) and "paper" (the published size): changes
+        of the configuration's defaults.
+    title : str
+        Heading of the figure.
+    answers : list of str
+        Published figures and tables that it answers.
+    metrics : dict
+        Name -> :class:`Metric`, beyond or instead of the usual ones.
+    x_label : str or None
+        Axis label; default the swept field's name.
+    x_scale : "linear" or "log"
+    execution_cpu : "graph" or "xla"
+        What was measured faster on a CPU.
+
+    Raises
+    ------
+    ValueError
+        When a profile is missing or does not fit the configuration.
+    """
+
+    def __init__(
+        self,
+        name,
+        *,
+        config=Config,
+        profiles=None,
+        title="",
+        answers=(),
+        metrics=None,
+        x_label=None,
+        x_scale="linear",
+        execution_cpu="graph",
+    ):
+        self.name, self.config, self.title = name, config, title or name
+        self.profiles = {"smoke": {}, "cpu": {}, "paper": {}} if profiles is None else profiles
+        missing = {"smoke", "cpu", "paper"} - set(self.profiles)
+        if missing:
+            raise ValueError(f"experiment {name!r}: profiles lack {sorted(missing)}")
+        self.answers = list(answers)
+        self.metrics = {**METRICS, **(metrics or {})}
+        self.x_label, self.x_scale = x_label, x_scale
+        self.execution_cpu = execution_cpu
+        self.claims = []
+        self.recursions = {}
+        self.sweep_run = self.table_run = self.draw = None
+
+    def metric(self, name):
+        """The :class:`Metric` of that name; an unknown one is a plain ratio."""
+        return self.metrics.get(name, Metric(name))
+
+    def resolve(self, profile="cpu", changes=None):
+        """The validated configuration of a profile with changes.
+
+        Raises
+        ------
+        UserError
+            One line for each key that is refused: key, value, what is permitted.
+        """
+        if profile not in self.profiles:
+            raise UserError(f"profile = {profile}: one of {', '.join(self.profiles)} is needed")
+        try:
+            return self.config(**{**self.profiles[profile], **(changes or {})})
+        except pydantic.ValidationError as error:
+            raise UserError(_explain(error, self.config)) from None
+
+    def sweep(self, x, static=False):
+        """Decorate ``builder(cfg, trained) -> step(batch_size, x) -> {(metric, curve): (num, den)}``.
+
+        ``x`` names a field that lists the points; the step gets a scalar tensor. With ``static``
+        the builder is called for every point as ``builder(cfg, trained, x)`` with a Python
+        number: for axes that change shapes.
+        """
+        if x not in self.config.model_fields:
+            raise ValueError(f"experiment {self.name!r}: x = {x!r} is no field of its config")
+
+        def decorate(builder):
+            self.sweep_run = Sweep(builder, x, static)
+            return builder
+
+        return decorate
+
+    def recursion(self, name, length, seeds=1, record_every=1):
+        """Decorate ``builder(cfg, seed) -> (start, advance)``: a state carried forward.
+
+        ``start() -> state`` (a nest of tensors), ``advance(state, t) -> (state, {(metric, curve):
+        (num, den)})``. ``length`` names the field with the number of steps; ``record_every``
+        steps are summed into one row. The final states of all seeds reach the sweep's builder as
+        ``trained[name]``.
+        """
+        if length not in self.config.model_fields:
+            raise ValueError(f"experiment {self.name!r}: length = {length!r} is no field")
+
+        def decorate(builder):
+            self.recursions[name] = Recursion(builder, name, length, seeds, record_every)
+            return builder
+
+        return decorate
+
+    def table(self, builder):
+        """Decorate ``builder(cfg) -> rows`` (see :func:`row`): deterministic results."""
+        self.table_run = builder
+        return builder
+
+    def figure(self, draw):
+        """Decorate ``draw(results, figure)``: a drawing of your own instead of the usual curves."""
+        self.draw = draw
+        return draw
+
+    def claim(self, text, *, source, expect, check):
+        """Add a claim: ``check(results)`` returns a verdict (see :mod:`link_sims.claims`)."""
+        if expect not in ("holds", "does-not-hold", "open"):
+            raise ValueError(f"expect = {expect!r}; 'holds', 'does-not-hold' or 'open' is needed")
+        self.claims.append(Claim(text, source, expect, check))
+
+
+def _explain(error, config):
+    lines = []
+    for item in error.errors():
+        path = ".".join(str(part) for part in item["loc"] if not str(part).startswith("constrained"))
+        message = item["msg"].removeprefix("Value error, ")
+        value = repr(item["input"])
+        value = value if len(value) <= 80 else value[:77] + "..."
+        if item["type"] == "extra_forbidden":
+            message = f"no such key; the keys are {', '.join(sorted(config.model_fields))}"
+        lines.append(f"{path} = {value}: {message}" if path else message)
+    return "; ".join(lines)

@@ -1,0 +1,165 @@
+"""Recursions: a state carried forward, checkpointed, repeated over seeds."""
+
+import hashlib
+import json
+import time
+
+import numpy as np
+
+from .errors import UserError
+
+__all__ = ["run_recursion"]
+
+_SECONDS_PER_CHECKPOINT = 5.0
+
+
+def _word(name):
+    """A stable integer for a name, to be part of the keys."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+
+
+def _save(folder, name, state, t):
+    """Checkpoint of the flat state and the number of finished steps."""
+    import tensorflow as tf
+    from safetensors.numpy import save
+
+    flat = {f"{i:05d}": np.asarray(v) for i, v in enumerate(tf.nest.flatten(state))}
+    arrays = {}
+    for key, value in flat.items():  # safetensors has no complex numbers
+        if value.dtype.kind == "c":
+            value = np.stack([value.real, value.imag])
+        arrays[key] = np.ascontiguousarray(value)
+    data = save(arrays)
+    digest = hashlib.sha256(data).hexdigest()
+    head = json.dumps({"t": t, "sha": digest}).encode()
+    folder.write(name, head + b"\n" + data)
+
+
+def _load(folder, name, template, notice):
+    """(state, t) of a checkpoint, or None when there is none or it is damaged."""
+    import tensorflow as tf
+    from safetensors.numpy import load
+
+    path = folder.path / name
+    if not path.exists():
+        return None
+    try:
+        head, data = path.read_bytes().split(b"\n", 1)
+        head = json.loads(head)
+        if hashlib.sha256(data).hexdigest() != head["sha"]:
+            raise ValueError("checksum")
+        arrays = load(data)
+        flat = []
+        for i, like in enumerate(tf.nest.flatten(template)):
+            value, like = arrays[f"{i:05d}"], tf.convert_to_tensor(like)
+            if like.dtype.is_complex:
+                value = value[0] + 1j * value[1]
+            if value.shape != tuple(like.shape) or value.dtype != like.dtype.as_numpy_dtype:
+                raise ValueError("shape")
+            flat.append(tf.constant(value))
+        return tf.nest.pack_sequence_as(template, flat), int(head["t"])
+    except (ValueError, KeyError, TypeError):
+        notice(f"{path} is damaged; the recursion starts again, with the same numbers")
+        return None
+
+
+class Advance:
+    """A window of steps in one compiled loop: (state, first, count) -> (state, sums)."""
+
+    def __init__(self, advance, name, seed, state, mode):
+        import tensorflow as tf
+
+        from sionna_irs import random
+
+        self.curves, self.mode = None, mode
+        word = _word(name)
+
+        def step(t, state):
+            random.reset(random.stream_key(seed, word, t))
+            state, outcome = advance(state, t)
+            self.curves = [tuple(curve) for curve in outcome]
+            pairs = [[tf.cast(v, tf.float64) for v in pair] for pair in outcome.values()]
+            return state, tf.stack([tf.stack(pair) for pair in pairs])
+
+        self._step = step
+        if mode == "eager":
+            return
+        specs = tf.nest.map_structure(lambda v: tf.TensorSpec(v.shape, v.dtype), state)
+        traced = tf.function(step, autograph=False).get_concrete_function(
+            tf.TensorSpec([], tf.int64), specs
+        )
+
+        def window(first, count, state):
+            def body(i, state, sums):
+                state, values = traced(first + i, state)
+                return i + 1, state, sums + values
+
+            sums = tf.zeros([len(self.curves), 2], tf.float64)
+            start = (tf.constant(0, tf.int64), state, sums)
+            return tf.while_loop(lambda i, *_: i < count, body, start)[1:]
+
+        self._window = tf.function(window, autograph=False, jit_compile=mode == "xla")
+
+    def __call__(self, state, first, count):
+        import tensorflow as tf
+
+        first, count = tf.constant(first, tf.int64), tf.constant(count, tf.int64)
+        if self.mode != "eager":
+            return self._window(first, count, state)
+        sums = 0.0
+        for i in range(int(count)):
+            state, values = self._step(first + i, state)
+            sums += values
+        return state, sums
+
+
+def run_recursion(experiment, config, folder, mode, recursion, progress):
+    """Carry every seed to the end; return the final states."""
+    length = getattr(config, recursion.length)
+    states = []
+    for index in range(recursion.seeds):
+        states.append(_run_seed(config, folder, mode, recursion, index, length, progress))
+    return states
+
+
+def _run_seed(config, folder, mode, recursion, index, length, progress):
+    import tensorflow as tf
+
+    from sionna_irs import random
+
+    seed = config.seed + index
+    name, done = recursion.name, set()
+    for record in folder.records:
+        if record["kind"] == "steps" and (record["name"], record["seed"]) == (name, seed):
+            done.add(record["first"])
+    random.reset(random.stream_key(seed, _word(name), -1))
+    start, advance = recursion.builder(config, seed)
+    state = tf.nest.map_structure(tf.convert_to_tensor, start())
+    file = f"checkpoint-{name.replace('/', '_')}-{seed}.safetensors"
+    found = _load(folder, file, state, progress.note)
+    state, t = found if found is not None else (state, 0)
+    if t > length:
+        raise UserError(f"{folder.path / file} is at step {t} of {length}; give another --out")
+    stepper, saved = None, time.monotonic()
+    while t < length:
+        progress.point(f"{name} {index + 1}", t, length)
+        if stepper is None:
+            stepper = Advance(advance, name, seed, state, mode)
+        count = min(recursion.record_every, length - t)
+        state, sums = stepper(state, t, count)
+        values = np.asarray(sums)
+        if not np.isfinite(values).all():
+            what = "/".join(stepper.curves[int(np.argwhere(~np.isfinite(values))[0][0])])
+            raise UserError(f"{name}, seed {seed}: {what} is not finite by step {t + count}")
+        if t not in done:
+            folder.append(
+                {"kind": "steps", "name": name, "seed": seed, "first": t, "last": t + count,
+                 "curves": stepper.curves, "values": values.tolist()}
+            )  # fmt: skip
+        t += count
+        # After the log: a crash in between repeats steps that the log already has, identically.
+        if t == length or time.monotonic() - saved > _SECONDS_PER_CHECKPOINT:
+            _save(folder, file, state, t)
+            saved = time.monotonic()
+    progress.point(f"{name} {index + 1}", length, length)
+    return state

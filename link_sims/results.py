@@ -1,0 +1,215 @@
+"""What a run has found: values, intervals, comparisons, from the log alone."""
+
+import csv
+import io
+import math
+
+import numpy as np
+
+from . import intervals
+from .claims import Paired, Value, agreement
+from .errors import UserError
+from .stopping import stop
+
+__all__ = ["Results"]
+
+COLUMNS = (
+    "metric", "curve", "x", "value", "ci_low", "ci_high", "numerator", "denominator", "units",
+    "status",
+)  # fmt: skip
+
+
+class Results:
+    """Curves of one run.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    config : Config
+    records : list of dict
+        From the run folder's log.
+    """
+
+    def __init__(self, experiment, config, records):
+        self.experiment, self.config = experiment, config
+        self.exact = {}  # (metric, curve) -> {x: value}
+        self.units = {}  # (metric, curve) -> {x: [(num, den), ...]} that count
+        self.status = {}  # x -> status of a swept point
+        self._seen = set()  # curves over which the units are seeds
+        self._read_tables(records)
+        self._read_units(records)
+        self._read_steps(records)
+
+    def _read_tables(self, records):
+        for record in records:
+            if record["kind"] == "table":
+                for entry in record["rows"]:
+                    curve = self.exact.setdefault((entry["metric"], entry["curve"]), {})
+                    curve[entry["x"]] = entry["value"]
+
+    def _read_units(self, records):
+        for x, (curves, values) in gather_units(records).items():
+            errors = [self.experiment.metric(metric).errors for metric, _ in curves]
+            count, self.status[x] = stop(values, self.config, errors)
+            for index, curve in enumerate(curves):
+                pairs = values[:count, index].tolist()
+                self.units.setdefault(tuple(curve), {})[x] = [tuple(pair) for pair in pairs]
+        for record in records:
+            if record["kind"] == "failed":
+                self.status[record["x"]] = f"nonfinite: {record['what']}"
+
+    def _read_steps(self, records):
+        for record in gather_steps(records).values():
+            for curve, pair in zip(record["curves"], record["values"], strict=True):
+                curve = tuple(curve)
+                self._seen.add(curve)
+                points = self.units.setdefault(curve, {})
+                points.setdefault(record["last"], []).append(tuple(pair))
+
+    def curves(self, metric=None):
+        """(metric, curve) names, simulated ones first."""
+        names = [*self.units, *(c for c in self.exact if c not in self.units)]
+        return [c for c in names if metric is None or c[0] == metric]
+
+    def points(self, metric, curve):
+        """The x of a curve in ascending order."""
+        points = {**self.exact.get((metric, curve), {}), **self.units.get((metric, curve), {})}
+        return sorted(points, key=lambda x: -math.inf if x is None else x)
+
+    def _find(self, metric, curve, x):
+        for table in (self.units, self.exact):
+            points = table.get((metric, curve), {})
+            if x in points:
+                return points[x]
+        known = ", ".join(f"{m}/{c}" for m, c in self.curves()) or "none"
+        raise UserError(f"no result for {metric}/{curve} at x = {x}; the curves are: {known}")
+
+    def value(self, metric, curve, x):
+        """Numerator over denominator, or the exact value; NaN when nothing was simulated."""
+        found = self._find(metric, curve, x)
+        if not isinstance(found, list):
+            return found
+        numerator, denominator = intervals.total(found)
+        return numerator / denominator if denominator else math.nan
+
+    def interval(self, metric, curve, x, level=intervals.LEVEL):
+        """(low, high) at a confidence level; an exact value is its own interval."""
+        units = self._find(metric, curve, x)
+        if not isinstance(units, list):
+            return units, units
+        kind = self.experiment.metric(metric)
+        numerator, denominator = intervals.total(units)
+        seeds = (metric, curve) in self._seen
+        if kind.interval == "binomial" and not seeds:
+            return intervals.binomial(numerator, denominator, level)
+        if kind.errors and numerator == 0 and not seeds:
+            trials = self._trials(kind, curve, x, len(units))
+            return 0.0, intervals.binomial(0, trials, level)[1]
+        low, high = intervals.ratio(units, level)
+        if kind.range is not None and not math.isnan(low):
+            low, high = max(low, kind.range[0]), min(high, kind.range[1])
+        return low, high
+
+    def _trials(self, kind, curve, x, num_units):
+        units = self.units.get((kind.trials, curve), {}).get(x)
+        return num_units if units is None else intervals.total(units)[1]
+
+    def at(self, metric, curve, x):
+        """A value with its interval, to be judged: ``.within(value, tolerance)`` and the like."""
+        return Value(self.value(metric, curve, x), *self.interval(metric, curve, x))
+
+    def paired(self, metric, a, b, x):
+        """Two curves on the same draws, to be compared: ``.less()``, ``.within_db(0.1)``."""
+        return Paired(*(self._find(metric, curve, x) for curve in (a, b)))
+
+    def agrees(self, metric, simulated, theory, rel=0.25):
+        """Whether a simulated curve covers an exact one at every point they share.
+
+        The intervals hold together at the level 1 - 1e-4; undecided while a 95 % interval is
+        wider than ``rel`` times the exact value on one side.
+        """
+        points = [x for x in self.points(metric, simulated) if x in
+                  self.exact.get((metric, theory), {})]  # fmt: skip
+        return agreement(
+            [
+                (
+                    x,
+                    self.value(metric, theory, x),
+                    self.value(metric, simulated, x),
+                    self.interval(metric, simulated, x),
+                    self.interval(metric, simulated, x, 1 - 1e-4 / len(points)),
+                )
+                for x in points
+            ],
+            rel,
+        )
+
+    def rows(self):
+        """One dictionary per (metric, curve, x): the columns of ``results.csv``."""
+        rows = []
+        swept = self.experiment.sweep_run
+        wanted = getattr(self.config, swept.x) if swept else []
+        for metric, curve in self.curves():
+            units = self.units.get((metric, curve), {})
+            exact = self.exact.get((metric, curve), {})
+            extra = wanted if units and (metric, curve) not in self._seen else []
+            for x in sorted({*units, *exact, *extra}, key=lambda x: -math.inf if x is None else x):
+                rows.append(self._row(metric, curve, x, units, exact))
+        return rows
+
+    def _row(self, metric, curve, x, units, exact):
+        row = dict.fromkeys(COLUMNS, math.nan)
+        row.update(metric=metric, curve=curve, x=math.nan if x is None else x, units=0)
+        if x in units:
+            low, high = self.interval(metric, curve, x)
+            numerator, denominator = intervals.total(units[x])
+            row.update(
+                value=self.value(metric, curve, x), ci_low=low, ci_high=high,
+                numerator=numerator, denominator=denominator, units=len(units[x]),
+                status="done" if (metric, curve) in self._seen else self.status[x],
+            )  # fmt: skip
+        elif x in exact:
+            row.update(value=exact[x], status="exact")
+        else:
+            row.update(status=self.status.get(x, "not simulated"))
+        return row
+
+    def csv(self):
+        """The text of ``results.csv``."""
+        out = io.StringIO()
+        writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in self.rows():
+            for key in ("numerator", "denominator"):
+                if not math.isnan(row[key]) and float(row[key]).is_integer():
+                    row[key] = int(row[key])
+            writer.writerow(row)
+        return out.getvalue()
+
+
+def gather_units(records):
+    """{x: (curves, values [units, curves, 2])} of a log, in unit order, without gaps."""
+    groups = {}
+    for record in records:
+        if record["kind"] == "units":
+            groups.setdefault(record["x"], {}).setdefault(record["first"], record)
+    found = {}
+    for x, by_first in groups.items():
+        values, curves = [], None
+        for first in sorted(by_first):
+            record = by_first[first]
+            if first > len(values):
+                break  # a gap: nothing beyond it counts
+            values.extend(record["values"][len(values) - first :])
+            curves = record["curves"]
+        found[x] = curves, np.asarray(values, float)
+    return found
+
+
+def gather_steps(records):
+    """{(name, seed, first): record} of the recursions; the first record of a window wins."""
+    found = {}
+    for record in records:
+        if record["kind"] == "steps":
+            found.setdefault((record["name"], record["seed"], record["first"]), record)
+    return dict(sorted(found.items()))

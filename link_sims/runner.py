@@ -1,0 +1,198 @@
+"""One run of an experiment: recursions, table, sweep; then results, figure, verdicts."""
+
+import hashlib
+import json
+import pathlib
+import platform
+import time
+
+from .errors import UserError
+from .progress import Progress
+from .results import Results
+from .store import RunFolder, read_identity, read_log, write_atomic
+
+__all__ = ["folder_of", "load", "run"]
+
+
+def folder_of(experiment, profile, config, out="runs"):
+    """``out/NAME/PROFILE``, with a hash of the changes when the configuration is not the profile's."""
+    changed = {
+        k: v
+        for k, v in config.model_dump().items()
+        if v != experiment.resolve(profile).model_dump()[k]
+    }
+    suffix = ""
+    if changed:
+        text = json.dumps(changed, sort_keys=True)
+        suffix = "-" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    return pathlib.Path(out) / experiment.name / (profile + suffix)
+
+
+def identity_of(experiment, profile, config):
+    """What a run folder is about."""
+    return {"experiment": experiment.name, "profile": profile, "config": config.model_dump()}
+
+
+def run(
+    experiment, config=None, profile="cpu", out="runs", folder=None, execution="auto",
+    quiet=False, figure=True,
+):  # fmt: skip
+    """Run an experiment, or go on where its folder stopped.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    config : Config or None
+        None takes the profile.
+    profile : str
+    out : path-like
+        Root of the run folders.
+    folder : path-like or None
+        The run folder itself, instead of one below `out`.
+    execution : "auto", "graph", "xla" or "eager"
+    quiet : bool
+        No progress on standard error.
+    figure : bool
+        Whether to draw ``figure.png`` and ``figure.pdf``.
+
+    Returns
+    -------
+    (Results, pathlib.Path)
+        What was found, and the folder.
+
+    Raises
+    ------
+    UserError
+        For whatever the user can mend.
+    KeyboardInterrupt
+        On Ctrl-C, after results were written; the folder resumes.
+    """
+    from . import backend
+
+    config = experiment.resolve(profile) if config is None else config
+    path = folder_of(experiment, profile, config, out) if folder is None else folder
+    progress = Progress(quiet)
+    identity = identity_of(experiment, profile, config)
+    with RunFolder(path, identity, progress.note) as store:
+        began, seconds, mode = time.monotonic(), 0.0, None
+        try:
+            if not _finished(experiment, config, store.records):
+                backend.start(config)
+                mode = backend.choose_execution(execution, experiment)
+                seconds = _simulate(experiment, config, store, mode, progress)
+        finally:
+            progress.close()
+            results = Results(experiment, config, store.records)
+            timing = {"wall_s": time.monotonic() - began, "units_s": seconds, "execution": mode}
+            _write_results(experiment, results, store, identity, timing)
+        if figure:
+            draw_figure(results, store.path)
+    return results, store.path
+
+
+def _finished(experiment, config, records):
+    """Whether the log settles everything, so that TensorFlow need not start."""
+    results = Results(experiment, config, records)
+    if experiment.recursions:
+        return False  # their final states are on disk, but a check of them is as cheap as a run
+    if experiment.table_run and not any(r["kind"] == "table" for r in records):
+        return False
+    swept = experiment.sweep_run
+    points = getattr(config, swept.x) if swept else []
+    return all(results.status.get(x, "partial") != "partial" for x in points)
+
+
+def _simulate(experiment, config, store, mode, progress):
+    from .recursion import run_recursion
+    from .sweep import run_sweep
+
+    trained = {
+        name: run_recursion(experiment, config, store, mode, recursion, progress)
+        for name, recursion in experiment.recursions.items()
+    }
+    if experiment.table_run and not any(r["kind"] == "table" for r in store.records):
+        store.append({"kind": "table", "rows": experiment.table_run(config)})
+    if experiment.sweep_run:
+        return run_sweep(experiment, config, store, mode, trained, progress)
+    return 0.0
+
+
+def _versions():
+    from importlib import metadata
+
+    names = ("sionna-irs", "sionna", "tensorflow", "keras", "numpy", "scipy")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _device():
+    import sys
+
+    if "tensorflow" not in sys.modules:
+        return None
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    return details.get("device_name", platform.processor() or platform.machine())
+
+
+def _write_results(experiment, results, store, identity, timing):
+    rows = results.rows()
+    text = results.csv()
+    summary = {
+        **identity,
+        "claims": [
+            {"text": c.text, "source": c.source, "expect": c.expect, **_verdict(c, results)}
+            for c in experiment.claims
+        ],
+        "results": [{k: _plain(v) for k, v in row.items()} for row in rows],
+        "results_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "versions": _versions(),
+        "device": _device(),
+        "timing": timing,
+    }
+    store.write("results.csv", text)
+    store.write("results.json", json.dumps(summary, indent=1) + "\n")
+
+
+def _plain(value):
+    return None if isinstance(value, float) and value != value else value
+
+
+def _verdict(claim, results):
+    try:
+        verdict = claim.check(results)
+    except (UserError, ZeroDivisionError):
+        return {"verdict": "undecided", "measured": "not simulated"}
+    return {"verdict": verdict.word, "measured": verdict.measured}
+
+
+def draw_figure(results, path):
+    """``figure.png`` and ``figure.pdf`` in a run folder; returns the path of the first."""
+    from .plotting import render
+
+    for suffix, data in render(results).items():
+        write_atomic(pathlib.Path(path) / f"figure.{suffix}", data)
+    return pathlib.Path(path) / "figure.png"
+
+
+def load(experiment, folder):
+    """Results of a run folder, read only.
+
+    Raises
+    ------
+    UserError
+        When the folder is damaged or belongs to another experiment.
+    """
+    folder = pathlib.Path(folder)
+    identity = read_identity(folder / "config.json")
+    if identity["experiment"] != experiment.name:
+        raise UserError(f"{folder} holds {identity['experiment']}, not {experiment.name}")
+    config = experiment.resolve(identity["profile"], identity["config"])
+    return Results(experiment, config, read_log(folder / "log.jsonl"))

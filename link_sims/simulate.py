@@ -1,0 +1,102 @@
+"""The user's own model in the runner: intervals, stopping, resume, figure."""
+
+import pathlib
+
+from .errors import UserError
+from .experiment import Config, Experiment, Grid
+from .runner import run
+
+__all__ = ["simulate"]
+
+
+class _Config(Config):
+    ebno_db: Grid
+
+
+def simulate(
+    model, ebno_db, batch_size=100, max_units=100, target_block_errors=100, out=None, name="link",
+    seed=1, precision=None, execution="graph", quiet=False, min_units=2,
+):  # fmt: skip
+    """Bit and block error rates of any ``model(batch_size, ebno_db) -> (b, b_hat)``.
+
+    ``b_hat`` may be bits or log-likelihood ratios: the decision ``b_hat > 0`` is the same. A block
+    is the last dimension of ``b``. Random numbers are keyed by (seed, Eb/N0, unit), so that a run
+    that was stopped and resumed equals one that was not, provided that the model draws from
+    Sionna's generator.
+
+    Parameters
+    ----------
+    model : callable
+        For instance an :class:`sionna_irs.Link`, or any Sionna model. It is called with the
+        keywords ``batch_size`` (int) and ``ebno_db`` (scalar tensor).
+    ebno_db : sequence of float
+        Points [dB].
+    batch_size : int
+        Examples per unit.
+    max_units, min_units : int
+        Units per point, at most and at least.
+    target_block_errors : int or None
+        A point stops when it has so many block errors.
+    out : path-like
+        The run folder; the same folder resumes.
+    name : str
+        Name of the curve.
+    seed : int
+    precision : "single", "double" or None
+        Of ``ebno_db``; None takes the model's, or Sionna's ``config.precision``.
+    execution : "graph", "xla", "eager" or "auto"
+    quiet : bool
+        No progress on standard error.
+
+    Returns
+    -------
+    Results
+        ``results.value("ber", name, 5.0)``, ``results.interval("bler", name, 5.0)``.
+
+    Raises
+    ------
+    UserError
+        For arguments out of range, and folders that cannot be used.
+
+    Examples
+    --------
+    >>> import link_sims
+    >>> results = link_sims.simulate(link, ebno_db=range(10), out="runs/mine")  # doctest: +SKIP
+    """
+    if out is None:
+        raise UserError("out = None: the folder for the results is needed, such as 'runs/mine'")
+    if precision is None:
+        from sionna.phy import config as sionna_config
+
+        precision = getattr(model, "precision", sionna_config.precision)
+    experiment = Experiment(
+        str(name), config=_Config, title=str(name), x_label="Eb/N0 [dB]", execution_cpu="graph"
+    )
+
+    @experiment.sweep(x="ebno_db")
+    def errors(cfg, trained):
+        import tensorflow as tf
+
+        def step(batch_size, ebno_db):
+            b, b_hat = model(batch_size=batch_size, ebno_db=ebno_db)
+            wrong = tf.not_equal(b > 0, b_hat > 0)
+            blocks = tf.reduce_any(wrong, -1)
+            return {
+                ("ber", name): (tf.math.count_nonzero(wrong), tf.size(wrong)),
+                ("bler", name): (tf.math.count_nonzero(blocks), tf.size(blocks)),
+            }
+
+        return step
+
+    config = experiment.resolve(
+        "cpu",
+        {
+            "ebno_db": [float(x) for x in ebno_db], "batch_size": batch_size, "seed": seed,
+            "max_units": max_units, "min_units": min(min_units, max_units),
+            "target_errors": target_block_errors, "precision": precision,
+        },
+    )  # fmt: skip
+    results, _ = run(
+        experiment, config, folder=pathlib.Path(out), execution=execution, quiet=quiet
+    )
+    return results

@@ -1,0 +1,62 @@
+"""The runner's overhead over a bare compiled loop."""
+
+import tempfile
+import time
+
+
+def runner_overhead():
+    """Time of a run of 50 ms units over the time of the same units in a bare loop, less one."""
+    import numpy as np
+    import tensorflow as tf
+
+    import link_sims
+    from link_sims import backend, store, sweep
+    from link_sims.progress import Progress
+    from link_sims.runner import identity_of
+
+    class Config(link_sims.Config):
+        x: link_sims.Grid = [0.0]
+
+    experiment = link_sims.Experiment("bench/overhead", config=Config)
+
+    @experiment.sweep(x="x")
+    def builder(cfg, trained):
+        import sionna_irs as irs
+
+        def step(batch_size, x):
+            z = irs.random.normal([batch_size])
+            return {("power", "z"): (tf.reduce_sum(z * z) + x, batch_size)}
+
+        return step
+
+    def config_of(batch_size, units):
+        return experiment.resolve("cpu", {"batch_size": batch_size, "max_units": units})
+
+    backend.start(config_of(10, 2))
+    step = builder(None, None)
+
+    def bare_seconds(batch_size, units):
+        executor = sweep.UnitExecutor(step, config_of(batch_size, units), "graph")
+        executor(0.0, 0, 1)
+        start = time.perf_counter()
+        for unit in range(units):
+            executor(0.0, unit, 1)
+        return time.perf_counter() - start
+
+    size = int(1e6 * 0.05 / (bare_seconds(1_000_000, 10) / 10))
+    ratios, units = [], 100
+    for _ in range(3):
+        bare = bare_seconds(size, units)
+        config = config_of(size, units)
+        with tempfile.TemporaryDirectory() as folder:
+            with store.RunFolder(folder, identity_of(experiment, "cpu", config)) as run:
+                sweep.run_sweep(experiment, config, run, "graph", {}, Progress(quiet=True))
+                run.records.clear()
+            with store.RunFolder(folder + "/again", {}) as run:
+                start = time.perf_counter()
+                sweep.run_sweep(experiment, config, run, "graph", {}, Progress(quiet=True))
+                ratios.append((time.perf_counter() - start) / bare)
+    return {
+        "unit of the overhead measurement": (1e3 * bare / units, "ms"),
+        "runner overhead over a bare loop": (float(np.median(ratios)) - 1, "share"),
+    }

@@ -1,0 +1,1 @@
+"""Precoders, receivers, and phase designs."""

@@ -1,0 +1,1 @@
+"""Pilots and estimators: (y, no) -> (u_hat, err_var)."""

@@ -1,0 +1,198 @@
+"""Figures of merit: mean squared errors, SINR, rates.
+
+Sums are returned as (numerator, denominator), the form in which simulations collect them.
+"""
+
+import math
+
+import tensorflow as tf
+
+from .linalg import hpd_logdet
+
+__all__ = [
+    "capacity",
+    "nmse",
+    "nmse_per_sample",
+    "receive_sinr",
+    "sinr",
+    "siso_capacity",
+    "sum_rate",
+]
+
+
+def _power(x, axis=None):
+    return tf.reduce_sum(tf.square(tf.math.real(x)) + tf.square(tf.math.imag(x)), axis)
+
+
+def nmse(h_hat, h):
+    r"""Normalised mean squared error, a ratio of means: :math:`\sum\|\hat H-H\|^2/\sum\|H\|^2`.
+
+    Parameters
+    ----------
+    h_hat, h : tf.Tensor, same shape, complex
+
+    Returns
+    -------
+    (numerator, denominator) : tf.Tensor, [], real
+        Sums over the whole batch.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ.
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.metrics import nmse
+    >>> h = tf.ones([4, 2], tf.complex64)
+    >>> error, power = nmse(1.5 * h, h)
+    >>> float(error / power)
+    0.25
+    """
+    if not h_hat.shape.is_compatible_with(h.shape):
+        raise ValueError(f"h_hat has shape {h_hat.shape}, h has {h.shape}; they must be equal")
+    return _power(h_hat - h), _power(h)
+
+
+def nmse_per_sample(h_hat, h):
+    r"""Mean over the batch (first axis) of :math:`\|\hat H-H\|^2/\|H\|^2`.
+
+    Parameters
+    ----------
+    h_hat, h : tf.Tensor, [batch, ...], complex
+
+    Returns
+    -------
+    (numerator, denominator) : tf.Tensor, [], real
+        Sum of the ratios and the number of samples.
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.metrics import nmse_per_sample
+    >>> h = tf.ones([4, 2], tf.complex64)
+    >>> [float(v) for v in nmse_per_sample(1.5 * h, h)]
+    [1.0, 4.0]
+    """
+    axes = list(range(1, h.shape.rank))
+    ratio = _power(h_hat - h, axes) / _power(h, axes)
+    return tf.reduce_sum(ratio), tf.cast(tf.size(ratio), ratio.dtype)
+
+
+def sinr(h, v, no):
+    r"""Downlink SINR, :math:`|h_kv_k|^2/(\sum_{j\ne k}|h_kv_j|^2+N_0)`.
+
+    Parameters
+    ----------
+    h : tf.Tensor, [..., K, M], complex
+        Row k is user k.
+    v : tf.Tensor, [..., M, K], complex
+        Precoder.
+    no : tf.Tensor, [...], real
+        Noise variance over total transmit power.
+
+    Returns
+    -------
+    tf.Tensor, [..., K], real
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.metrics import sinr
+    >>> eye = tf.eye(2, dtype=tf.complex64)
+    >>> sinr(eye, eye, tf.constant(0.5)).numpy()
+    array([2., 2.], dtype=float32)
+    """
+    power = tf.square(tf.abs(tf.linalg.matmul(h, v)))
+    signal = tf.linalg.diag_part(power)
+    no = tf.cast(no, power.dtype)[..., None]
+    return signal / (tf.reduce_sum(power, -1) - signal + no)
+
+
+def receive_sinr(w, h, no):
+    r"""Uplink SINR of linear reception x_hat = W y: signal over interference and noise.
+
+    Parameters
+    ----------
+    w : tf.Tensor, [..., K, M], complex
+        Receive filters.
+    h : tf.Tensor, [..., M, K], complex
+    no : tf.Tensor, [...], real
+
+    Returns
+    -------
+    tf.Tensor, [..., K], real
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.metrics import receive_sinr
+    >>> eye = tf.eye(2, dtype=tf.complex64)
+    >>> receive_sinr(eye, eye, tf.constant(0.5)).numpy()
+    array([2., 2.], dtype=float32)
+    """
+    power = tf.square(tf.abs(tf.linalg.matmul(w, h)))
+    signal = tf.linalg.diag_part(power)
+    noise = tf.cast(no, power.dtype)[..., None] * _power(w, -1)
+    return signal / (tf.reduce_sum(power, -1) - signal + noise)
+
+
+def _log2(x):
+    return tf.math.log(x) / math.log(2)
+
+
+def sum_rate(h, v, no):
+    r"""Downlink sum rate, :math:`\sum_k\log_2(1+\mathrm{SINR}_k)` [bit/s/Hz].
+
+    Parameters
+    ----------
+    h, v, no
+        As :func:`sinr`.
+
+    Returns
+    -------
+    tf.Tensor, [...], real
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.metrics import sum_rate
+    >>> eye = tf.eye(2, dtype=tf.complex64)
+    >>> float(sum_rate(eye, eye, tf.constant(1.0)))
+    2.0
+    """
+    return tf.reduce_sum(_log2(1 + sinr(h, v, no)), -1)
+
+
+def siso_capacity(snr):
+    """log2(1 + snr) [bit/s/Hz] of a real tensor."""
+    return _log2(1 + snr)
+
+
+def capacity(h, no):
+    r"""Mutual information with equal power, :math:`\log_2\det(I+HH^H/(N_tN_0))` [bit/s/Hz].
+
+    Parameters
+    ----------
+    h : tf.Tensor, [..., rx, tx], complex
+    no : tf.Tensor, [...], real
+        Noise variance over total transmit power.
+
+    Returns
+    -------
+    tf.Tensor, [...], real
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.metrics import capacity
+    >>> float(capacity(tf.ones([1, 1], tf.complex64), tf.constant(1.0)))
+    1.0
+    """
+    num_tx = h.shape[-1]
+    wide = h.shape[-2] <= num_tx
+    gram = tf.linalg.matmul(h, h, adjoint_b=wide, adjoint_a=not wide)
+    load = tf.cast(no, h.dtype)[..., None, None] * num_tx
+    identity = tf.eye(gram.shape[-1], dtype=h.dtype)
+    return hpd_logdet(identity + gram / load) / math.log(2)
