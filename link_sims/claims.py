@@ -123,9 +123,7 @@ def agreement(points, rel):
         return Verdict(None, "too few units for an interval")
     if missed:
         x, exact, value, _, (low, high) = missed[0]
-        return Verdict(
-            False, f"at x = {x:g}: {_text(value, low, high)}, exact {exact:.6g}"
-        )
+        return Verdict(False, f"at x = {x:g}: {_text(value, low, high)}, exact {exact:.6g}")
     widest = max(points, key=lambda p: (p[3][1] - p[3][0]) / 2 / abs(p[1]))
     width = (widest[3][1] - widest[3][0]) / 2 / abs(widest[1])
     text = f"{len(points)} points agree; widest interval +-{width:.1%} at x = {widest[0]:g}"

@@ -112,7 +112,10 @@ def list_(
 
 @app.command()
 def show(
-    name: Name, profile: Profile = "cpu", sets: Sets = [], as_json: Json = False  # noqa: B006
+    name: Name,
+    profile: Profile = "cpu",
+    sets: Sets = [],
+    as_json: Json = False,  # noqa: B006
 ):
     """What an experiment is: configuration, claims, published figures."""
     from .registry import find

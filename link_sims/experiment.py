@@ -278,7 +278,9 @@ class Experiment:
 def _explain(error, config):
     lines = []
     for item in error.errors():
-        path = ".".join(str(part) for part in item["loc"] if not str(part).startswith("constrained"))
+        path = ".".join(
+            str(part) for part in item["loc"] if not str(part).startswith("constrained")
+        )
         message = item["msg"].removeprefix("Value error, ")
         value = repr(item["input"])
         value = value if len(value) <= 80 else value[:77] + "..."

@@ -34,8 +34,9 @@ class Progress:
             self._ids = {}
         for key, (n, size) in self._tasks.items():
             if key not in self._ids:
-                self._ids[key] = self._live.add_task(f"{key:g}" if isinstance(key, float) else
-                                                     str(key), total=size)
+                self._ids[key] = self._live.add_task(
+                    f"{key:g}" if isinstance(key, float) else str(key), total=size
+                )
             self._live.update(self._ids[key], completed=n, total=size)
         self._tasks.clear()
 

@@ -96,7 +96,5 @@ def simulate(
             "target_errors": target_block_errors, "precision": precision,
         },
     )  # fmt: skip
-    results, _ = run(
-        experiment, config, folder=pathlib.Path(out), execution=execution, quiet=quiet
-    )
+    results, _ = run(experiment, config, folder=pathlib.Path(out), execution=execution, quiet=quiet)
     return results

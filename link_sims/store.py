@@ -112,9 +112,7 @@ class RunFolder:
             raise UserError(f"{self.path} has a log but no config.json; give another --out")
         else:
             text = _encode(self.identity)
-            write_atomic(
-                path, json.dumps({"sha": _digest(text), **self.identity}, indent=1) + "\n"
-            )
+            write_atomic(path, json.dumps({"sha": _digest(text), **self.identity}, indent=1) + "\n")
 
     def append(self, record):
         """Add one record to the log, and wait until it is on the disk."""

@@ -33,7 +33,7 @@ class UnitExecutor:
         from sionna_irs import random
 
         self.config, self.mode, self.static_x = config, mode, x
-        self.curves = None
+        self.curves, self._foldable = None, True
         self.fold = min(_MAX_FOLD, config.max_units)
         dtype = tf.float64 if config.precision == "double" else tf.float32
         self._x_dtype = dtype
@@ -66,6 +66,7 @@ class UnitExecutor:
             )[1]  # fmt: skip
 
         self._group = tf.function(group, autograph=False, jit_compile=mode == "xla")
+        self._single = tf.function(unit, autograph=False, jit_compile=True)
 
     def __call__(self, x, first, count):
         """Values [count, num_curves, 2] of the units first, ..., first + count - 1 at x."""
@@ -75,8 +76,23 @@ class UnitExecutor:
         words = [tf.constant(w, tf.int64) for w in (self.config.seed, point_word(x), first)]
         x = tf.constant(0.0 if self.static_x is not None else x, self._x_dtype)
         if self.mode == "eager":
-            return np.stack([self._unit(*words[:2], words[2] + i, x) for i in range(count)])
-        return self._group(*words, tf.constant(count), x).numpy()[:count]
+            return self._one_by_one(self._unit, words, count, x)
+        if not self._foldable:
+            return self._one_by_one(self._single, words, count, x)
+        try:
+            return self._group(*words, tf.constant(count), x).numpy()[:count]
+        except tf.errors.InvalidArgumentError:
+            if self.mode != "xla":
+                raise
+            # XLA loses sight of constants that Sionna's LDPC decoder needs at compile time when
+            # its loop lies within ours; on its own the unit compiles.
+            self._foldable = False
+            return self._one_by_one(self._single, words, count, x)
+
+    @staticmethod
+    def _one_by_one(unit, words, count, x):
+        values = [unit(words[0], words[1], words[2] + i, x) for i in range(count)]
+        return np.stack([v.numpy() for v in values])
 
 
 def point_word(x):

@@ -25,6 +25,16 @@ _EXPORTS = {
         "channel.rician": "RayleighHop RicianHop los_matrix",
         "channel.surface_channel": "SurfaceChannel",
         "channel.cascaded": "CascadeStatistics CascadedChannel",
+        "estimation.pilots": "SurfacePilots",
+        "estimation.ls": "LSEstimator PilotEstimator ls_nmse",
+        "estimation.lmmse": "LMMSEEstimator SampleLMMSEEstimator ScalarLMMSEEstimator lmmse_nmse "
+        "scalar_lmmse_nmse",
+        "estimation.bayes": "BayesEstimator",
+        "estimation.bayes_bound": "bayes_nmse",
+        "beamforming.precoders": "MRTPrecoder Precoder RZFPrecoder ZFPrecoder",
+        "beamforming.receivers": "LMMSEReceiver MRCReceiver Receiver ZFReceiver",
+        "beamforming.policies": "AlignedPhases CoordinateAscent RandomPhases",
+        "qam": "QAM",
     }.items()
     for name in names.split()
 }

@@ -438,4 +438,3 @@ def dominant_singular_vectors(h, num_iter=30):
     v = tf.linalg.matvec(h, u, adjoint_a=True)
     s = tf.sqrt(tf.reduce_sum(tf.square(tf.abs(v)), -1) + tiny**2)
     return s, u, v / tf.cast(s, v.dtype)[..., None]
-

@@ -93,7 +93,11 @@ def build_channel(cfg):
         surfaces={"s1": irs.IdealPhases(panel)},
     )
     statistics = irs.CascadeStatistics(
-        rho_h=incoming, rho_g=outgoing, rho_d=direct, k_factor=k_factor, num_rx_ant=cfg.num_rx_ant,
+        rho_h=incoming,
+        rho_g=outgoing,
+        rho_d=direct,
+        k_factor=k_factor,
+        num_rx_ant=cfg.num_rx_ant,
         num_elements=panel.num_ant,
     )
     return channel, statistics
@@ -120,7 +124,7 @@ def curves(cfg, trained):
     source, mapper = BinarySource(), Mapper("qam", bits_per_symbol)
     demapper = Demapper("app", "qam", bits_per_symbol)
     encoder = LDPC5GEncoder(cfg.num_info_bits, cfg.num_coded_bits)
-    decoder = LDPC5GDecoder(encoder, num_iter=20, hard_out=True)
+    decoder = LDPC5GDecoder(encoder, num_iter=20, hard_out=True, cn_update="minsum")
     rate = bits_per_symbol * cfg.num_info_bits / cfg.num_coded_bits
 
     def effective_channels(links, no):
@@ -173,7 +177,7 @@ def curves(cfg, trained):
             counts["bler", name] = tf.math.count_nonzero(failed), batch_size
         for name in (RANDOM, PERFECT):
             snr = tf.reduce_sum(tf.square(tf.abs(schemes[name][0])), -1) / no
-            outage = tf.math.count_nonzero(irs.metrics.capacity_siso(snr) < rate)
+            outage = tf.math.count_nonzero(irs.metrics.siso_capacity(snr) < rate)
             counts["bler", f"{name}: outage"] = outage, batch_size
         return counts
 

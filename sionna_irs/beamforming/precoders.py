@@ -1,0 +1,149 @@
+"""Linear precoders: (h[..., K, M], no) -> v[..., M, K], total power 1."""
+
+import tensorflow as tf
+from sionna.phy.mimo import cbf_precoding_matrix
+
+from ..layer import Input, LinkLayer
+from ..linalg import ridge_pinv
+
+__all__ = ["MRTPrecoder", "Precoder", "RZFPrecoder", "ZFPrecoder"]
+
+
+class Precoder(LinkLayer):
+    r"""Base of the precoders: write ``directions(h, no)``; the power is set here.
+
+    Parameters
+    ----------
+    power : "total" or "per_user"
+        "total": one common factor makes :math:`\|V\|_F^2=1`. "per_user": every column gets power 1/K.
+
+    Input
+    -----
+    h : tf.Tensor, [..., K, M], complex
+        Row k is user k.
+    no : float or tf.Tensor, [...], real
+        Noise variance over total transmit power.
+
+    Output
+    ------
+    v : tf.Tensor, [..., M, K], complex
+
+    Raises
+    ------
+    ValueError
+        For another `power`.
+
+    Examples
+    --------
+    >>> import tensorflow as tf, sionna_irs as irs
+    >>> class First(irs.Precoder):
+    ...     def directions(self, h, no):
+    ...         return tf.linalg.adjoint(h)
+    >>> First()(tf.ones([5, 2, 3], tf.complex64), 0.1).shape
+    TensorShape([5, 3, 2])
+    """
+
+    inputs = {"h": Input("complex", "num_users", "num_tx_ant"), "no": Input("real", minimum=0)}
+
+    def __init__(self, power="total", **kwargs):
+        super().__init__(**kwargs)
+        if power not in ("total", "per_user"):
+            raise ValueError(f"power = {power!r}; 'total' or 'per_user' is needed")
+        self.power = power
+
+    def directions(self, h, no):
+        """Unscaled precoder [..., M, K]."""
+        raise TypeError(f"{type(self).__name__} must define directions(h, no)")
+
+    def call(self, h, no):
+        v = self.directions(h, no)
+        if self.power == "per_user":
+            # Sionna's conjugate beamforming of the columns: every one gets unit norm.
+            unit = cbf_precoding_matrix(tf.linalg.adjoint(v), precision=self.precision)
+            return unit / self.cplx(v.shape[-1] ** 0.5)
+        total = tf.reduce_sum(tf.square(tf.abs(v)), [-2, -1], keepdims=True)
+        return v / tf.cast(tf.sqrt(total), v.dtype)
+
+
+class MRTPrecoder(Precoder):
+    r"""Maximum-ratio transmission, :math:`V\propto H^H`.
+
+    Parameters, inputs and outputs as :class:`Precoder`.
+
+    Examples
+    --------
+    >>> import tensorflow as tf, sionna_irs as irs
+    >>> irs.MRTPrecoder()(tf.ones([1, 4], tf.complex64), 0.1).numpy().real.ravel()
+    array([0.5, 0.5, 0.5, 0.5], dtype=float32)
+    """
+
+    def directions(self, h, no):
+        """H^H."""
+        return tf.linalg.adjoint(h)
+
+
+class RZFPrecoder(Precoder):
+    r"""Regularised zero forcing, :math:`V\propto H^H(HH^H+\alpha I)^{-1}`.
+
+    Parameters
+    ----------
+    regularization : float or None
+        alpha; None takes K no, the choice that maximises the SINR of equal users.
+    power
+        As :class:`Precoder`.
+
+    Inputs and outputs as :class:`Precoder`.
+
+    Raises
+    ------
+    ValueError
+        For a negative alpha.
+
+    Examples
+    --------
+    >>> import tensorflow as tf, sionna_irs as irs
+    >>> irs.RZFPrecoder()(tf.eye(2, 4, dtype=tf.complex64), 0.1).shape
+    TensorShape([4, 2])
+    """
+
+    def __init__(self, regularization=None, **kwargs):
+        super().__init__(**kwargs)
+        if regularization is not None and not regularization >= 0:
+            raise ValueError(f"regularization = {regularization}; a number of at least 0 is needed")
+        self.regularization = regularization
+
+    def directions(self, h, no):
+        """H^H (H H^H + alpha I)^-1."""
+        if self.regularization is None:
+            return ridge_pinv(h, h.shape[-2] * no)
+        return ridge_pinv(h, self.real(self.regularization))
+
+
+class ZFPrecoder(Precoder):
+    r"""Zero forcing, :math:`V\propto H^H(HH^H)^{-1}`: no interference, K at most M.
+
+    With ``power="total"`` all users receive the same amplitude, so most power goes to the weakest;
+    "per_user" gives equal powers instead.
+
+    Parameters, inputs and outputs as :class:`Precoder`.
+
+    Raises
+    ------
+    ValueError
+        With more users than antennas.
+
+    Examples
+    --------
+    >>> import tensorflow as tf, sionna_irs as irs
+    >>> irs.ZFPrecoder()(tf.eye(2, 4, dtype=tf.complex64), 0.1).shape
+    TensorShape([4, 2])
+    """
+
+    def directions(self, h, no):
+        """The pseudo-inverse of H."""
+        if h.shape[-2] > h.shape[-1]:
+            raise ValueError(
+                f"h has shape {tuple(h.shape)}: zero forcing needs at most as many users "
+                "(dimension -2) as antennas (dimension -1)"
+            )
+        return ridge_pinv(h)
