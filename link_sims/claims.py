@@ -124,7 +124,10 @@ def agreement(points, rel):
     if missed:
         x, exact, value, _, (low, high) = missed[0]
         return Verdict(False, f"at x = {x:g}: {_text(value, low, high)}, exact {exact:.6g}")
-    widest = max(points, key=lambda p: (p[3][1] - p[3][0]) / 2 / abs(p[1]))
+    counted = [p for p in points if p[2] > 0]
+    if not counted:
+        return Verdict(None, "nothing was counted at any point")
+    widest = max(counted, key=lambda p: (p[3][1] - p[3][0]) / 2 / abs(p[1]))
     width = (widest[3][1] - widest[3][0]) / 2 / abs(widest[1])
     text = f"{len(points)} points agree; widest interval +-{width:.1%} at x = {widest[0]:g}"
     return Verdict(True if width <= rel else None, text)

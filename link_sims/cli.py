@@ -22,7 +22,7 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(help="Experiment, or file.py:object.")]
 Profile = Annotated[str, typer.Option(help="smoke (seconds), cpu (minutes) or paper.")]
-Sets = Annotated[list[str], typer.Option("--set", help="key=value, any number of times.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value, any number of times.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Out = Annotated[pathlib.Path, typer.Option(help="Root of the run folders.")]
 ConfigFile = Annotated[
@@ -61,7 +61,7 @@ def _changes(sets, file):
             raise UserError(f"--config {file}: {error}; a JSON file is needed") from None
         if not isinstance(changes, dict):
             raise UserError(f"--config {file}: an object {{key: value}} is needed")
-    for item in sets:
+    for item in sets or []:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise UserError(f"--set {item}: key=value is needed")
@@ -114,8 +114,8 @@ def list_(
 def show(
     name: Name,
     profile: Profile = "cpu",
-    sets: Sets = [],
-    as_json: Json = False,  # noqa: B006
+    sets: Sets = None,
+    as_json: Json = False,
 ):
     """What an experiment is: configuration, claims, published figures."""
     from .registry import find
@@ -142,7 +142,7 @@ def run(
     name: Name,
     profile: Profile = "cpu",
     config: ConfigFile = None,
-    sets: Sets = [],  # noqa: B006
+    sets: Sets = None,
     out: Out = pathlib.Path("runs"),
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
     execution: Annotated[str, typer.Option(help="auto, graph, xla or eager.")] = "auto",
@@ -233,7 +233,7 @@ def plot(folders: Annotated[list[pathlib.Path], typer.Argument(help="Run folders
     for folder in folders:
         if not (folder / "config.json").exists():
             raise UserError(f"DIR = {folder}: no run folder")
-    for experiment, folder in _open([str(f) for f in folders], "cpu", [], "runs"):
+    for experiment, folder in _open([str(f) for f in folders], "cpu", None, "runs"):
         print(draw_figure(load(experiment, folder), folder))
 
 
@@ -241,7 +241,7 @@ def plot(folders: Annotated[list[pathlib.Path], typer.Argument(help="Run folders
 def verify(
     names: Annotated[list[str], typer.Argument(help="Experiments or run folders.")],
     profile: Profile = "cpu",
-    sets: Sets = [],  # noqa: B006
+    sets: Sets = None,
     out: Out = pathlib.Path("runs"),
     as_json: Json = False,
 ):

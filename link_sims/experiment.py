@@ -226,8 +226,9 @@ class Experiment:
             raise UserError(_explain(error, self.config)) from None
 
     def sweep(self, x, static=False):
-        """Decorate ``builder(cfg, trained) -> step(batch_size, x) -> {(metric, curve): (num, den)}``.
+        """Decorate ``builder(cfg, trained) -> step``, ``step(batch_size, x) -> sums``.
 
+        The sums are ``{(metric, curve): (numerator, denominator)}`` over the batch.
         ``x`` names a field that lists the points; the step gets a scalar tensor. With ``static``
         the builder is called for every point as ``builder(cfg, trained, x)`` with a Python
         number: for axes that change shapes.

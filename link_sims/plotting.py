@@ -43,7 +43,7 @@ def draw(results, figure_class):
     """The figure of a run: one panel for each metric, or the experiment's own drawing."""
     experiment = results.experiment
     metrics = list(dict.fromkeys(metric for metric, _ in results.curves()))
-    figure = figure_class(figsize=(3.5 * max(1, len(metrics)), 3.2), layout="constrained")
+    figure = figure_class(figsize=(3.5 * max(1, len(metrics)), 3.6), layout="constrained")
     if experiment.draw is not None:
         experiment.draw(results, figure)
         return figure
@@ -90,8 +90,8 @@ def _panel(axes, results, metric):
         ends = [results.interval(metric, curve, x) for x in points]
         below = [_gap(kind, v, low) for v, (low, _) in zip(values, ends, strict=True)]
         above = [_gap(kind, v, high) for v, (_, high) in zip(values, ends, strict=True)]
-        style = "none" if any(_stem(n) == _stem(curve) and (metric, n) in results.exact
-                              for n in names) else "-"  # fmt: skip
+        has_theory = f"{curve}, exact" in names or f"{_stem(curve)}, exact" in names
+        style = "none" if has_theory else "-"
         used[index] = used.get(index, -1) + 1
         marker = _MARKERS[(index + 4 * used[index]) % len(_MARKERS)]
         axes.errorbar(
@@ -104,7 +104,8 @@ def _panel(axes, results, metric):
     axes.set_xscale(experiment.x_scale)
     if kind.scale == "log" and not kind.db:
         axes.set_yscale("log")
-    axes.legend()
+    # Below the axes: curves fall in every corner of a panel.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
 
 
 def _gap(kind, value, end):

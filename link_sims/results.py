@@ -126,7 +126,8 @@ class Results:
         """Whether a simulated curve covers an exact one at every point they share.
 
         The intervals hold together at the level 1 - 1e-4; undecided while a 95 % interval is
-        wider than ``rel`` times the exact value on one side.
+        wider than ``rel`` times the exact value on one side (points without any error aside:
+        they only bound the rate).
         """
         points = [x for x in self.points(metric, simulated) if x in
                   self.exact.get((metric, theory), {})]  # fmt: skip

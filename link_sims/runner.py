@@ -15,7 +15,7 @@ __all__ = ["folder_of", "load", "run"]
 
 
 def folder_of(experiment, profile, config, out="runs"):
-    """``out/NAME/PROFILE``, with a hash of the changes when the configuration is not the profile's."""
+    """``out/NAME/PROFILE``, with a hash of what differs from the profile."""
     changed = {
         k: v
         for k, v in config.model_dump().items()

@@ -62,8 +62,10 @@ def _box_muller(generator, shape, dtype):
     else:
         pair = tf.concat([[2], shape], 0)
     u = _draw_unit(generator, pair, dtype)
-    # 1 - u lies in (0, 1] and is exact, so the logarithm is finite.
-    radius = tf.sqrt(-2.0 * tf.math.log(1.0 - u[0]))
+    # 1 - u lies in (0, 1] and is exact, so the logarithm is finite. Its end 1 stands for a whole
+    # cell of u, not for a radius of 0: a channel of exactly 0 has no inverse.
+    smallest = 2.0**-53 if dtype == tf.float64 else 2.0**-24
+    radius = tf.sqrt(tf.maximum(-2.0 * tf.math.log(1.0 - u[0]), smallest))
     angle = (2.0 * math.pi) * u[1]
     return radius * tf.cos(angle), radius * tf.sin(angle)
 

@@ -341,7 +341,7 @@ class _CarrierLink(Link):
     """A link with the layer inside a Sionna block."""
 
     def __init__(self, layer, **kwargs):
-        super().__init__(precision=layer.precision, **kwargs)
+        super().__init__(**{"precision": layer.precision, **kwargs})
         self.carrier = _Carrier(layer)
 
     def call(self, **kwargs):

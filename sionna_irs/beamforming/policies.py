@@ -99,6 +99,9 @@ class AlignedPhases(LinkLayer):
         scale = tf.reduce_max(tf.abs(cascade), [-2, -1], keepdims=True)
         scale = tf.where(scale > 0, scale, tf.ones_like(scale))
         _, w, _ = dominant_singular_vectors(cascade / tf.cast(scale, u.dtype), self.num_iter)
+        # The common phase of w is free; a real first entry makes the design a plain formula.
+        turn = -tf.math.angle(w[..., :1])
+        w *= tf.complex(tf.cos(turn), tf.sin(turn))
         seen = tf.linalg.matvec(cascade, w, adjoint_a=True)  # conj(w^H u_n)
         phase = tf.math.angle(seen)
         if direct.shape[-1]:
@@ -110,8 +113,8 @@ class CoordinateAscent(LinkLayer):
     r"""Element-wise ascent of the received power :math:`\sum_k\|U_k\bar r\|^2` from all ones.
 
     With all other elements fixed, the best phase is :math:`\arg(u_n^Hc)`, c the field without
-    element n; with b bits, the nearest of the 2^b phases, which is the best of them. No step lowers the
-    power. Users (a batch axis before the last two) share the surface.
+    element n; with b bits, the nearest of the 2^b phases, which is the best of them. No step
+    lowers the power. Users (a batch axis before the last two) share the surface.
 
     Parameters
     ----------

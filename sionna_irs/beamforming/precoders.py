@@ -15,7 +15,8 @@ class Precoder(LinkLayer):
     Parameters
     ----------
     power : "total" or "per_user"
-        "total": one common factor makes :math:`\|V\|_F^2=1`. "per_user": every column gets power 1/K.
+        "total": one common factor makes :math:`\|V\|_F^2=1`. "per_user": 1/K for
+        every column.
 
     Input
     -----

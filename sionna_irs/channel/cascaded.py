@@ -19,9 +19,10 @@ __all__ = ["CascadeStatistics", "CascadedChannel"]
 class CascadeStatistics:
     r"""Second-order statistics of U = [G diag(h), d], with an all-ones line of sight in G.
 
-    Column n < N is :math:`b_n=f_n(a\mathbf 1+s\tilde g_n)` with :math:`f_n\sim\mathcal{CN}(0,\rho_h)`,
-    :math:`a=\sqrt{\rho_GK/(K+1)}`, :math:`s=\sqrt{\rho_G/(K+1)}`; the direct column is
-    :math:`\mathcal{CN}(0,\rho_d I)`.
+    Column n < N is :math:`b_n=f_n(a\mathbf 1+s\tilde g_n)` with
+    :math:`f_n\sim\mathcal{CN}(0,\rho_h)`,
+    :math:`a=\sqrt{\rho_GK/(K+1)}`, :math:`s=\sqrt{\rho_G/(K+1)}`; the
+    direct column is :math:`\mathcal{CN}(0,\rho_d I)`.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ __all__ = ["BayesEstimator"]
 class BayesEstimator(_StatisticalEstimator):
     r"""The posterior mean :math:`\mathrm E[U|Y]`: no estimator has a smaller mean squared error.
 
-    Given the user's coefficient f of a column, the column is Gaussian; given r = \|f\|, the phase of f
-    is von Mises about that of :math:`S=\mathbf 1^Ty`. What is left is one integral over r:
+    Given the user's coefficient f of a column, the column is Gaussian; given r = \|f\|, the phase
+    of f is von Mises about that of :math:`S=\mathbf 1^Ty`. What is left is one integral over r:
 
     .. math:: \mathrm E[b|y]=W\,y+C\,\tfrac{S}{|S|}\,\mathbf 1,\quad W=\mathrm E_\pi[g(r)],\quad
               C=\mathrm E_\pi\big[(1-g(r))\,a\,r\,I_1(\kappa)/I_0(\kappa)\big]

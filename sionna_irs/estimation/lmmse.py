@@ -91,7 +91,7 @@ class ScalarLMMSEEstimator(_StatisticalEstimator):
 class LMMSEEstimator(_StatisticalEstimator):
     r"""Full LMMSE, the best linear estimator: columns of U are uncorrelated.
 
-    A cascaded column has the covariance :math:`\rho_h(a^2\mathbf 1\mathbf 1^T+s^2I)`, hence its mean
+    A cascaded column has the covariance :math:`\rho_h(a^2\mathbf 1\mathbf 1^T+s^2I)`: its mean
     over the antennas and the rest are shrunk by :math:`\lambda_i/(\lambda_i+\sigma^2)` each.
 
     Parameters, inputs and outputs as :class:`ScalarLMMSEEstimator`.

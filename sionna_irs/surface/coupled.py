@@ -12,7 +12,8 @@ __all__ = ["CoupledAmplitude"]
 class CoupledAmplitude(Surface):
     r"""Elements that absorb at some phases: :math:`\theta_n=\beta(\varphi_n)e^{j\varphi_n}`.
 
-    .. math:: \beta(\varphi)=(1-\beta_{min})\Big(\frac{\sin(\varphi-\varphi_0)+1}2\Big)^k+\beta_{min}
+    .. math:: \beta(\varphi)=(1-\beta_{min})
+              \Big(\frac{\sin(\varphi-\varphi_0)+1}2\Big)^k+\beta_{min}
 
     Source: Abeywickrama, Zhang, Wu and Yuen 2020, eq. (5).
 
