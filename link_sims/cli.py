@@ -33,18 +33,18 @@ ConfigFile = Annotated[
 def main():
     """Entry point: every error of the user is one line on standard error."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False) or 0
     except UserError as error:
         _fail(error)
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        code = 130
     except Exception as error:
         if not hasattr(error, "format_message"):  # not an error of the command line
             raise
         _fail(error.format_message())
+    if code == 130:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+    sys.exit(code)
 
 
 def _fail(text):
