@@ -218,7 +218,8 @@ def _open(names, profile, sets, out):
     for name in names:
         path = pathlib.Path(name)
         if (path / "config.json").exists():
-            yield find(read_identity(path / "config.json")["experiment"]), path
+            identity = read_identity(path / "config.json")
+            yield find(identity["source"] or identity["experiment"]), path
             continue
         experiment = find(name)
         config = experiment.resolve(profile, _changes(sets, None))

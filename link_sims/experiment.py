@@ -205,6 +205,7 @@ class Experiment:
         self.claims = []
         self.recursions = {}
         self.sweep_run = self.table_run = self.draw = None
+        self.source = None  # file.py:object of an experiment outside the package
 
     def metric(self, name):
         """The :class:`Metric` of that name; an unknown one is a plain ratio."""

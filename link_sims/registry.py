@@ -58,6 +58,8 @@ def _from_file(file, attribute):
         line = _line_in(error, path)
         raise UserError(f"{file}{line}: {type(error).__name__}: {error}") from None
     objects = {k: v for k, v in vars(module).items() if isinstance(v, Experiment)}
+    for key, experiment in objects.items():
+        experiment.source = f"{path.resolve()}:{key}"
     if not attribute and len(objects) == 1:
         return next(iter(objects.values()))
     if attribute not in objects:

@@ -30,7 +30,12 @@ def folder_of(experiment, profile, config, out="runs"):
 
 def identity_of(experiment, profile, config):
     """What a run folder is about."""
-    return {"experiment": experiment.name, "profile": profile, "config": config.model_dump()}
+    return {
+        "experiment": experiment.name,
+        "source": experiment.source,
+        "profile": profile,
+        "config": config.model_dump(),
+    }
 
 
 def run(

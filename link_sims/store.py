@@ -59,6 +59,7 @@ class RunFolder:
         Created when missing.
     identity : dict
         What the run is: experiment, profile, configuration. A folder with another one is refused.
+        Its "source", the file that declares the experiment, may move.
     notice : callable
         Told in one sentence when a torn line was cut off.
 
@@ -103,7 +104,7 @@ class RunFolder:
         path = self.path / "config.json"
         if path.exists():
             stored = read_identity(path)
-            if stored != json.loads(_encode(self.identity)):
+            if {**stored, "source": None} != {**json.loads(_encode(self.identity)), "source": None}:
                 raise UserError(
                     f"{self.path} holds another run ({_difference(stored, self.identity)}); "
                     "give another --out, or the configuration of that run"

@@ -124,7 +124,7 @@ def curves(cfg, trained):
     source, mapper = BinarySource(), Mapper("qam", bits_per_symbol)
     demapper = Demapper("app", "qam", bits_per_symbol)
     encoder = LDPC5GEncoder(cfg.num_info_bits, cfg.num_coded_bits)
-    decoder = LDPC5GDecoder(encoder, num_iter=20, hard_out=True, cn_update="minsum")
+    decoder = LDPC5GDecoder(encoder, num_iter=20, hard_out=True, cn_update="offset-minsum")
     rate = bits_per_symbol * cfg.num_info_bits / cfg.num_coded_bits
 
     def effective_channels(links, no):

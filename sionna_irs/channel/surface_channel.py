@@ -182,6 +182,8 @@ class SurfaceChannel(LinkLayer):
             missing = set(wanted) - set(given)
             if missing:
                 raise ValueError(f"{kind} lacks {sorted(missing)}")
+        links = {name: self.cast(links[name], name) for name in self.hops}
+        theta = {name: self.cast(theta[name], name) for name in self.surfaces}
         num_tx = next(links[f"{a}>{b}"].shape[-1] for a, b in self._arrows if a == "tx")
         num_rx = next(links[f"{a}>{b}"].shape[-2] for a, b in self._arrows if b == "rx")
         if num_rx < num_tx:
@@ -247,8 +249,6 @@ def _times(h, theta, field):
     field = theta[..., None] * _expand(field, theta.shape.rank + 1, -3)
     rank = max(h.shape.rank, field.shape.rank)
     h, field = _expand(h, rank, -3), _expand(field, rank, -3)
-    if field.shape[-1] == 1:  # a matrix-vector product is bound by memory: one pass over h
-        return tf.linalg.matmul(h, field)
     return tf.linalg.matmul(h, field)
 
 

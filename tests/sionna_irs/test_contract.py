@@ -1,0 +1,164 @@
+"""Every public layer under the contract suite; a layer without a case fails."""
+
+import numpy as np
+import pytest
+
+import sionna_irs as irs
+from sionna_irs import testing
+from sionna_irs.layer import LinkLayer
+from sionna_irs.link import Link
+
+RNG = np.random.default_rng(1)
+
+
+def cplx(*shape):
+    return RNG.standard_normal(shape) + 1j * RNG.standard_normal(shape)
+
+
+def real(*shape):
+    return RNG.standard_normal(shape)
+
+
+PANEL, USER, BASE = irs.ULA(3), irs.ULA(1), irs.ULA(2)
+STATISTICS = irs.CascadedChannel(2, 3).statistics
+PILOTS = irs.SurfacePilots(3, 4)
+NO = np.array(0.3)
+LINKS = {"tx>s1": cplx(2, 3, 1), "s1>rx": cplx(2, 2, 3), "tx>rx": cplx(2, 2, 1)}
+
+# Reasons that several layers share.
+DRAWS = {"gradient": "draws random numbers; it has no differentiable input"}
+DECIDES = "a design is a decision; no gradient passes, by intention"
+NUMBER = "its argument is a number, not a tensor"
+ROUNDS = "its gradient is the straight-through one, not the derivative"
+LINK_INPUT = "its input is a nest of links, which a saved file cannot carry"
+
+
+def swap_users(inputs):
+    return {**inputs, "h": inputs["h"][:, ::-1]}
+
+
+def case(cls, arguments, inputs, gradient=(), **kwargs):
+    return testing.LayerCase(cls, arguments, inputs, gradient, **kwargs)
+
+
+def estimator(cls, **arguments):
+    if cls is not irs.LSEstimator and "covariances" not in arguments:
+        arguments["statistics"] = STATISTICS
+    return case(
+        cls, {"pilots": PILOTS, **arguments}, {"y": cplx(2, 2, 4), "no": NO}, ("y",),
+        awkward={"zero observation": {"y": np.zeros([2, 2, 4], complex)}},
+        # A turn of all observations turns the estimate and leaves the error variance.
+        invariances={
+            "phase": (
+                lambda i: {**i, "y": 1j * i["y"]}, lambda o: [1j * o[0], o[1]],
+            )
+        },
+    )  # fmt: skip
+
+
+def precoder(cls, **arguments):
+    return case(
+        cls, arguments, {"h": cplx(2, 2, 3), "no": NO}, ("h",),
+        invariances={"users": (swap_users, lambda v: v[..., ::-1])},
+    )  # fmt: skip
+
+
+def receiver(cls):
+    return case(
+        cls, {}, {"y": cplx(4, 3), "h": cplx(4, 3, 2), "no": NO}, ("y", "h"),
+        invariances={
+            "streams": (
+                lambda i: {**i, "h": i["h"][..., ::-1]}, lambda o: [x[..., ::-1] for x in o],
+            )
+        },
+    )  # fmt: skip
+
+
+def surface(cls, **kwargs):
+    arguments = {"panel": PANEL, "trainable": True, **kwargs.pop("arguments", {})}
+    gradient = kwargs.pop("gradient", ("control",))
+    return case(
+        cls, arguments, {"control": real(2, 3)}, gradient,
+        awkward={"zero": {"control": np.zeros([2, 3])}}, **kwargs,
+    )  # fmt: skip
+
+
+def policy(cls, **arguments):
+    return case(
+        cls, arguments, {"links": LINKS},
+        skip={"gradient": DECIDES, "fresh process": LINK_INPUT},
+    )  # fmt: skip
+
+
+HOPS = {"tx>s1": cplx(3, 1), "s1>rx": cplx(2, 3), "tx>rx": cplx(2, 1)}
+SURFACES = {"s1": irs.IdealPhases(PANEL)}
+NOT_A_TENSOR = {"one trace": NUMBER, "keras model": NUMBER, **DRAWS}
+UNUSED = "the own control takes no part when a control is given"
+
+CASES = {
+    "IdealPhases": surface(irs.IdealPhases, skip={"gradient": UNUSED}),
+    "DiscretePhases": surface(
+        irs.DiscretePhases, arguments={"num_bits": 2}, skip={"gradient": ROUNDS}
+    ),
+    "CoupledAmplitude": surface(irs.CoupledAmplitude, skip={"gradient": UNUSED}),
+    "RicianHop": case(
+        irs.RicianHop, {"tx_array": USER, "rx_array": PANEL, "k_factor": 2.0}, {"batch_size": 2},
+        skip=NOT_A_TENSOR,
+    ),
+    "RayleighHop": case(
+        irs.RayleighHop,
+        {"tx_array": USER, "rx_array": PANEL, "num_users": 2,
+         "rx_correlation": irs.exponential_correlation(PANEL, 0.5j)},
+        {"batch_size": 2}, skip=NOT_A_TENSOR,
+    ),
+    "SurfaceChannel": case(
+        irs.SurfaceChannel, {"hops": HOPS, "surfaces": SURFACES}, {"batch_size": 2},
+        skip=NOT_A_TENSOR,
+    ),
+    "CascadedChannel": case(
+        irs.CascadedChannel, {"num_rx_ant": 2, "num_elements": 3}, {"batch_size": 2},
+        skip=NOT_A_TENSOR,
+    ),
+    "SurfacePilots": case(
+        irs.SurfacePilots, {"num_elements": 3, "num_patterns": 4},
+        {"u": cplx(2, 2, 4), "no": NO}, ("u",),
+    ),
+    "LSEstimator": estimator(irs.LSEstimator),
+    "ScalarLMMSEEstimator": estimator(irs.ScalarLMMSEEstimator),
+    "LMMSEEstimator": estimator(irs.LMMSEEstimator),
+    "SampleLMMSEEstimator": estimator(
+        irs.SampleLMMSEEstimator, covariances=np.stack([np.eye(2), [[2, 0.5j], [-0.5j, 1]]])
+    ),
+    "BayesEstimator": estimator(irs.BayesEstimator),
+    "MRTPrecoder": precoder(irs.MRTPrecoder, power="per_user"),
+    "ZFPrecoder": precoder(irs.ZFPrecoder),
+    "RZFPrecoder": precoder(irs.RZFPrecoder),
+    "MRCReceiver": receiver(irs.MRCReceiver),
+    "ZFReceiver": receiver(irs.ZFReceiver),
+    "LMMSEReceiver": receiver(irs.LMMSEReceiver),
+    "RandomPhases": policy(irs.RandomPhases),
+    "AlignedPhases": policy(irs.AlignedPhases),
+    "CoordinateAscent": policy(irs.CoordinateAscent, num_bits=2, num_iter=2),
+}  # fmt: skip
+
+ABSTRACT = {"LinkLayer", "Link", "Surface", "Precoder", "Receiver", "PilotEstimator"}
+
+
+def test_every_public_layer_has_a_case():
+    public = {
+        name
+        for name in irs.__all__
+        if isinstance(value := getattr(irs, name), type) and issubclass(value, LinkLayer)
+    }
+    assert public - ABSTRACT == set(CASES)
+    assert issubclass(irs.Link, Link)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_contract(name):
+    skipped = testing.check_layer(CASES[name])
+    assert all(skipped.values())
+
+
+def test_fresh_process():
+    testing.check_fresh_process({k: c for k, c in CASES.items() if "fresh process" not in c.skip})
