@@ -70,6 +70,7 @@ class Advance:
         import tensorflow as tf
 
         from sionna_irs import random
+        from sionna_irs.layer import to_dtype
 
         self.curves, self.mode = None, mode
         word = _word(name)
@@ -78,7 +79,7 @@ class Advance:
             random.reset(random.stream_key(seed, word, t))
             state, outcome = advance(state, t)
             self.curves = [tuple(curve) for curve in outcome]
-            pairs = [[tf.cast(v, tf.float64) for v in pair] for pair in outcome.values()]
+            pairs = [[to_dtype(v, tf.float64) for v in pair] for pair in outcome.values()]
             return state, tf.stack([tf.stack(pair) for pair in pairs])
 
         self._step = step

@@ -31,6 +31,7 @@ class UnitExecutor:
         import tensorflow as tf
 
         from sionna_irs import random
+        from sionna_irs.layer import to_dtype
 
         self.config, self.mode, self.static_x = config, mode, x
         self.curves, self._foldable = None, True
@@ -43,7 +44,7 @@ class UnitExecutor:
             x = self.static_x if self.static_x is not None else x
             outcome = step(config.batch_size, x)
             self.curves = [tuple(curve) for curve in outcome]
-            pairs = [[tf.cast(v, tf.float64) for v in pair] for pair in outcome.values()]
+            pairs = [[to_dtype(v, tf.float64) for v in pair] for pair in outcome.values()]
             return tf.stack([tf.stack(pair) for pair in pairs])
 
         self._unit = unit

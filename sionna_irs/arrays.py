@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .layer import deserialize_arguments, recorded_arguments, serialize_arguments
+from .layer import deserialize_arguments, recorded_arguments, serialize_arguments, to_dtype
 
 __all__ = ["ULA", "UPA"]
 
@@ -65,7 +65,7 @@ class _Array:
         array([1.+0.j, 1.+0.j], dtype=complex64)
         """
         real = tf.as_dtype(dtype).real_dtype
-        azimuth, zenith = tf.cast(azimuth, real), tf.cast(zenith, real)
+        azimuth, zenith = to_dtype(azimuth, real), to_dtype(zenith, real)
         y = tf.sin(zenith) * tf.sin(azimuth)
         z = tf.cos(zenith) + tf.zeros_like(y)
         offsets = tf.constant(self.positions - self.positions[0], real)

@@ -7,10 +7,27 @@ import numpy as np
 import tensorflow as tf
 from sionna.phy import config
 
-__all__ = ["Input", "LinkLayer", "recorded_arguments", "serialize_arguments"]
+__all__ = [
+    "Input",
+    "LinkLayer",
+    "deserialize_arguments",
+    "recorded_arguments",
+    "serialize_arguments",
+    "to_dtype",
+]
 
 _REAL = {"single": tf.float32, "double": tf.float64}
 _COMPLEX = {"single": tf.complex64, "double": tf.complex128}
+
+
+def to_dtype(value, dtype):
+    """A number, array or tensor as a tensor of ``dtype``.
+
+    ``tf.cast`` takes Python numbers through single precision; this does not.
+    """
+    if _is_tensor(value):
+        return tf.cast(value, dtype)
+    return tf.constant(np.asarray(value).astype(tf.as_dtype(dtype).as_numpy_dtype))
 
 
 class Input:
@@ -234,11 +251,11 @@ class LinkLayer(keras.layers.Layer):
 
     def real(self, value):
         """``value`` (number, array, real tensor) as a tensor of dtype ``rdtype``."""
-        return tf.cast(value, self.rdtype)
+        return to_dtype(value, self.rdtype)
 
     def cplx(self, value):
         """``value`` (number, array, real or complex tensor) as a tensor of dtype ``cdtype``."""
-        return tf.cast(value, self.cdtype)
+        return to_dtype(value, self.cdtype)
 
     def cast(self, value, name="input"):
         """Tensors and arrays in the layer's precision; other values unchanged."""

@@ -11,6 +11,7 @@ Eigenvalues and singular values come in descending order.
 import tensorflow as tf
 
 from ._jacobi import column_jacobi, hermitian_jacobi
+from .layer import to_dtype
 
 __all__ = [
     "dominant_singular_vectors",
@@ -218,7 +219,7 @@ def ridge_pinv(h, ridge=0.0, method="auto"):
     h = tf.convert_to_tensor(h)
     wide = h.shape[-2] <= h.shape[-1]
     gram = tf.linalg.matmul(h, h, adjoint_b=wide, adjoint_a=not wide)
-    load = tf.cast(ridge, h.dtype)[..., None, None]
+    load = to_dtype(ridge, h.dtype)[..., None, None]
     gram += load * tf.eye(gram.shape[-1], dtype=h.dtype)
     if wide:
         return tf.linalg.adjoint(hpd_solve(gram, h, method))

@@ -7,6 +7,7 @@ import math
 
 import tensorflow as tf
 
+from .layer import to_dtype
 from .linalg import hpd_logdet
 
 __all__ = [
@@ -106,7 +107,7 @@ def sinr(h, v, no):
     """
     power = tf.square(tf.abs(tf.linalg.matmul(h, v)))
     signal = tf.linalg.diag_part(power)
-    no = tf.cast(no, power.dtype)[..., None]
+    no = to_dtype(no, power.dtype)[..., None]
     return signal / (tf.reduce_sum(power, -1) - signal + no)
 
 
@@ -134,7 +135,7 @@ def receive_sinr(w, h, no):
     """
     power = tf.square(tf.abs(tf.linalg.matmul(w, h)))
     signal = tf.linalg.diag_part(power)
-    noise = tf.cast(no, power.dtype)[..., None] * _power(w, -1)
+    noise = to_dtype(no, power.dtype)[..., None] * _power(w, -1)
     return signal / (tf.reduce_sum(power, -1) - signal + noise)
 
 
@@ -193,6 +194,6 @@ def capacity(h, no):
     num_tx = h.shape[-1]
     wide = h.shape[-2] <= num_tx
     gram = tf.linalg.matmul(h, h, adjoint_b=wide, adjoint_a=not wide)
-    load = tf.cast(no, h.dtype)[..., None, None] * num_tx
+    load = to_dtype(no, h.dtype)[..., None, None] * num_tx
     identity = tf.eye(gram.shape[-1], dtype=h.dtype)
     return hpd_logdet(identity + gram / load) / math.log(2)

@@ -20,8 +20,8 @@ __all__ = ["QAM"]
 class QAM:
     r"""Gray-labelled square QAM of unit energy, Sionna's ``Constellation("qam", m)``.
 
-    Decisions quantise the two axes (no log-likelihoods), labels are integers, and bit errors are
-    counted in their exclusive or.
+    Decisions are the nearest points (symbol-wise maximum likelihood), found by quantising the two
+    axes; labels are integers, and bit errors are counted in their exclusive or.
 
     Parameters
     ----------
@@ -62,6 +62,11 @@ class QAM:
     def get_config(self):
         """The constructor's argument."""
         return {"num_bits_per_symbol": self.num_bits_per_symbol}
+
+    @classmethod
+    def from_config(cls, config):
+        """The constellation again."""
+        return cls(**config)
 
     def _cell(self, coordinate):
         return np.rint(coordinate / self._spacing + (self._side - 1) / 2).astype(int)

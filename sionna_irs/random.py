@@ -16,6 +16,8 @@ import warnings
 import tensorflow as tf
 from sionna.phy import Block, config
 
+from .layer import to_dtype
+
 __all__ = [
     "PortableGenerator",
     "complex_normal",
@@ -99,14 +101,14 @@ class PortableGenerator(tf.random.Generator):
         dtype = tf.as_dtype(dtype)
         if not dtype.is_floating:
             return super().uniform(shape, minval, maxval, dtype, name)
-        low = tf.cast(minval, dtype)
-        high = tf.cast(1 if maxval is None else maxval, dtype)
+        low = to_dtype(minval, dtype)
+        high = to_dtype(1 if maxval is None else maxval, dtype)
         return low + (high - low) * _draw_unit(self, _as_shape(shape), dtype)
 
     def normal(self, shape, mean=0.0, stddev=1.0, dtype=tf.float32, name=None):
         """Normal numbers with the given mean and standard deviation, `shape`, `dtype`."""
         dtype = tf.as_dtype(dtype)
-        return tf.cast(mean, dtype) + tf.cast(stddev, dtype) * _normal(self, shape, dtype)
+        return to_dtype(mean, dtype) + to_dtype(stddev, dtype) * _normal(self, shape, dtype)
 
 
 def _is_block(holder):
@@ -231,7 +233,7 @@ def uniform(shape, dtype=tf.float32, low=0.0, high=1.0):
     u = _draw_unit(config.tf_rng, _as_shape(shape), dtype)
     if isinstance(low, float) and isinstance(high, float) and (low, high) == (0.0, 1.0):
         return u
-    low, high = tf.cast(low, dtype), tf.cast(high, dtype)
+    low, high = to_dtype(low, dtype), to_dtype(high, dtype)
     return low + (high - low) * u
 
 
@@ -278,7 +280,7 @@ def complex_normal(shape, dtype=tf.complex64, variance=1.0):
     """
     rdtype = tf.as_dtype(dtype).real_dtype
     re, im = _box_muller(config.tf_rng, _as_shape(shape), rdtype)
-    scale = tf.sqrt(tf.cast(variance, rdtype) / 2)
+    scale = tf.sqrt(to_dtype(variance, rdtype) / 2)
     return tf.complex(scale * re, scale * im)
 
 

@@ -160,7 +160,7 @@ def curves(cfg, trained):
         return x_hat, tf.broadcast_to((no + error) / weight, tf.shape(x_hat))
 
     def step(batch_size, tx_power_dbm):
-        no = tf.pow(tf.cast(10, tx_power_dbm.dtype), -tx_power_dbm / 10)
+        no = irs.snr_db_to_no(tx_power_dbm)
         links = channel.draw(batch_size)
         schemes = effective_channels(links, no)
         b = source([batch_size, cfg.num_info_bits])

@@ -1,7 +1,8 @@
 """Linear precoders: (h[..., K, M], no) -> v[..., M, K], total power 1."""
 
+import math
+
 import tensorflow as tf
-from sionna.phy.mimo import cbf_precoding_matrix
 
 from ..layer import Input, LinkLayer
 from ..linalg import ridge_pinv
@@ -16,7 +17,7 @@ class Precoder(LinkLayer):
     ----------
     power : "total" or "per_user"
         "total": one common factor makes :math:`\|V\|_F^2=1`. "per_user": 1/K for
-        every column.
+        every column (Sionna's precoding matrices have 1 in every column).
 
     Input
     -----
@@ -28,6 +29,7 @@ class Precoder(LinkLayer):
     Output
     ------
     v : tf.Tensor, [..., M, K], complex
+        0 where the direction is 0.
 
     Raises
     ------
@@ -58,12 +60,10 @@ class Precoder(LinkLayer):
 
     def call(self, h, no):
         v = self.directions(h, no)
-        if self.power == "per_user":
-            # Sionna's conjugate beamforming of the columns: every one gets unit norm.
-            unit = cbf_precoding_matrix(tf.linalg.adjoint(v), precision=self.precision)
-            return unit / self.cplx(v.shape[-1] ** 0.5)
-        total = tf.reduce_sum(tf.square(tf.abs(v)), [-2, -1], keepdims=True)
-        return v / tf.cast(tf.sqrt(total), v.dtype)
+        axes, shares = ([-2], v.shape[-1]) if self.power == "per_user" else ([-2, -1], 1)
+        power = shares * tf.reduce_sum(tf.square(tf.abs(v)), axes, keepdims=True)
+        norm = tf.sqrt(tf.where(power > 0, power, tf.ones_like(power)))
+        return v / tf.cast(norm, v.dtype)
 
 
 class MRTPrecoder(Precoder):
@@ -98,7 +98,7 @@ class RZFPrecoder(Precoder):
     Raises
     ------
     ValueError
-        For a negative alpha.
+        For an alpha that is negative or not finite.
 
     Examples
     --------
@@ -109,8 +109,10 @@ class RZFPrecoder(Precoder):
 
     def __init__(self, regularization=None, **kwargs):
         super().__init__(**kwargs)
-        if regularization is not None and not regularization >= 0:
-            raise ValueError(f"regularization = {regularization}; a number of at least 0 is needed")
+        if regularization is not None and not 0 <= regularization < math.inf:
+            raise ValueError(
+                f"regularization = {regularization}; None or a number of at least 0 is needed"
+            )
         self.regularization = regularization
 
     def directions(self, h, no):
@@ -121,7 +123,7 @@ class RZFPrecoder(Precoder):
 
 
 class ZFPrecoder(Precoder):
-    r"""Zero forcing, :math:`V\propto H^H(HH^H)^{-1}`: no interference, K at most M.
+    r"""Zero forcing, :math:`V\propto H^H(HH^H)^{-1}`: no interference; H needs rank K.
 
     With ``power="total"`` all users receive the same amplitude, so most power goes to the weakest;
     "per_user" gives equal powers instead.

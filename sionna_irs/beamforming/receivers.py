@@ -1,4 +1,4 @@
-"""Linear receivers: (y[..., M], h[..., M, K], no) -> (x_hat[..., K], no_eff[..., K])."""
+"""Linear receivers: (y[..., M], h[..., M, K], no[, s]) -> (x_hat[..., K], no_eff[..., K])."""
 
 import tensorflow as tf
 from sionna.phy.mimo import lmmse_equalizer, mf_equalizer, zf_equalizer
@@ -9,7 +9,7 @@ __all__ = ["LMMSEReceiver", "MRCReceiver", "Receiver", "ZFReceiver"]
 
 
 class Receiver(LinkLayer):
-    r"""Base of the receivers: Sionna's equalisers with noise covariance :math:`N_0I`.
+    r"""Base of the receivers: Sionna's equalisers with noise covariance :math:`N_0I+S`.
 
     Outputs are unbiased: :math:`\hat x_k=x_k+e_k` with the variance of e_k in `no_eff`.
 
@@ -18,7 +18,9 @@ class Receiver(LinkLayer):
     y : tf.Tensor, [..., M], complex
     h : tf.Tensor, [..., M, K], complex
     no : float or tf.Tensor, [...], real
-        Noise variance per antenna; the variance of a channel estimate's error may be added.
+        Noise variance per antenna.
+    s : tf.Tensor, [..., M, M], complex, optional
+        Covariance of what else is noise: interference, or the error of a channel estimate.
 
     Output
     ------
@@ -38,15 +40,17 @@ class Receiver(LinkLayer):
         "y": Input("complex", "num_rx_ant"),
         "h": Input("complex", "num_rx_ant", "num_streams"),
         "no": Input("real", minimum=0),
+        "s": Input("complex", "num_rx_ant", "num_rx_ant"),
     }
 
     def equalize(self, y, h, s):
         """(x_hat, no_eff) with the noise covariance s [..., M, M]."""
         raise TypeError(f"{type(self).__name__} must define equalize(y, h, s)")
 
-    def call(self, y, h, no):
+    def call(self, y, h, no, s=None):
         m = h.shape[-2]
-        s = tf.cast(no, self.cdtype)[..., None, None] * tf.eye(m, dtype=self.cdtype)
+        noise = tf.cast(no, self.cdtype)[..., None, None] * tf.eye(m, dtype=self.cdtype)
+        s = noise if s is None else noise + s
         batch = tf.broadcast_dynamic_shape(tf.shape(y)[:-1], tf.shape(h)[:-2])
         batch = tf.broadcast_dynamic_shape(batch, tf.shape(s)[:-2])
         y = tf.broadcast_to(y, tf.concat([batch, [m]], 0))
@@ -74,7 +78,7 @@ class MRCReceiver(Receiver):
 
 
 class ZFReceiver(Receiver):
-    r"""Zero forcing, :math:`\hat x=(H^HH)^{-1}H^Hy`.
+    r"""Zero forcing, :math:`\hat x=(H^HH)^{-1}H^Hy`; H needs rank K.
 
     Inputs and outputs as :class:`Receiver`.
 
@@ -102,9 +106,9 @@ class ZFReceiver(Receiver):
 
 
 class LMMSEReceiver(Receiver):
-    r"""LMMSE reception, :math:`\hat x\propto H^H(HH^H+N_0I)^{-1}y`, unbiased by scaling.
+    r"""LMMSE reception, :math:`\hat x\propto H^H(HH^H+N_0I+S)^{-1}y`, unbiased by scaling.
 
-    Inputs and outputs as :class:`Receiver`; `no` must be positive.
+    Inputs and outputs as :class:`Receiver`; N0 I + S must be positive definite.
 
     Examples
     --------

@@ -2,6 +2,9 @@
 
 import tensorflow as tf
 
+from .. import random
+from ..layer import to_dtype
+
 __all__ = ["Links", "apply", "stack_users"]
 
 
@@ -95,10 +98,8 @@ def apply(h, x, no):
     >>> irs.apply(tf.ones([4, 3, 2], tf.complex64), tf.ones([4, 2], tf.complex64), 0.1).shape
     TensorShape([4, 3])
     """
-    from .. import random
-
     y = tf.linalg.matvec(h, x)
-    no = tf.cast(no, y.dtype.real_dtype)
+    no = to_dtype(no, y.dtype.real_dtype)
     if no.shape.rank:
         no = no[..., None]
     return y + random.complex_normal(tf.shape(y), y.dtype, no)

@@ -41,14 +41,13 @@ def _linear(db):
 @awgn.sweep(x="es_n0_db")
 def awgn_errors(cfg, trained):
     """Count symbol and bit errors of every constellation."""
-    import tensorflow as tf
 
     import sionna_irs as irs
 
     qams = {f"{2**m}-QAM": irs.QAM(m) for m in cfg.num_bits_per_symbol}
 
     def step(batch_size, es_n0_db):
-        no = tf.pow(tf.cast(10, es_n0_db.dtype), -es_n0_db / 10)
+        no = irs.snr_db_to_no(es_n0_db)
         counts = {}
         for name, qam in qams.items():
             labels = qam.draw([batch_size])
@@ -116,7 +115,7 @@ def _mrc_step(cfg):
     receiver = irs.MRCReceiver()
 
     def step(batch_size, es_n0_db):
-        no = tf.pow(tf.cast(10, es_n0_db.dtype), -es_n0_db / 10)
+        no = irs.snr_db_to_no(es_n0_db)
         labels = qam.draw([batch_size])
         x = qam.modulate(labels)[:, None]
         counts = {}
@@ -231,7 +230,7 @@ def zf_errors(cfg, trained):
     qam, receiver = irs.QAM(cfg.num_bits_per_symbol), irs.ZFReceiver()
 
     def step(batch_size, es_n0_db):
-        no = tf.pow(tf.cast(10, es_n0_db.dtype), -es_n0_db / 10)
+        no = irs.snr_db_to_no(es_n0_db)
         counts = {}
         for users in cfg.num_users:
             labels = qam.draw([batch_size, users])

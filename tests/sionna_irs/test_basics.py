@@ -1,0 +1,174 @@
+"""Arrays, budget, metrics and QAM against independent formulas."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+import tensorflow as tf
+from sionna.phy.mapping import Constellation, Demapper, Mapper
+
+import sionna_irs as irs
+from sionna_irs import metrics, random
+
+RNG = np.random.default_rng(1)
+
+
+def cplx(*shape):
+    return RNG.standard_normal(shape) + 1j * RNG.standard_normal(shape)
+
+
+def round_trip(value):
+    text = json.dumps(keras.saving.serialize_keras_object(value))
+    return keras.saving.deserialize_keras_object(json.loads(text))
+
+
+def test_planar_response_is_the_kronecker_product_and_row_major():
+    azimuth, zenith, panel = 0.4, 1.1, irs.UPA(3, 4, spacing_v=0.6)
+    vertical = np.exp(2j * np.pi * 0.6 * np.arange(3) * np.cos(zenith))
+    horizontal = np.exp(2j * np.pi * 0.5 * np.arange(4) * np.sin(zenith) * np.sin(azimuth))
+    response = panel.response(azimuth, zenith, tf.complex128)
+    np.testing.assert_allclose(response, np.kron(vertical, horizontal), atol=1e-12)
+    np.testing.assert_allclose(np.abs(response), 1, atol=1e-12)
+    line = irs.ULA(4).response([azimuth, 0.0], zenith, tf.complex128)
+    np.testing.assert_allclose(line[0], horizontal, atol=1e-12)
+    assert line.shape == (2, 4) and round_trip(panel) == panel and panel != irs.UPA(4, 3)
+    assert repr(panel) == "UPA(num_rows=3, num_cols=4, spacing_v=0.6)"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: irs.ULA(0), lambda: irs.ULA(2.0), lambda: irs.UPA(2, -1), lambda: irs.ULA(2, 0.0),
+     lambda: irs.UPA(2, 2, spacing_v=float("nan")), lambda: irs.ULA(True)],
+)  # fmt: skip
+def test_wrong_arrays(make):
+    with pytest.raises(ValueError, match="needed"):
+        make()
+
+
+def test_link_budget():
+    budget = irs.LinkBudget(20.0, bandwidth_hz=20e6, noise_figure_db=7.0)
+    noise = 10 * math.log10(1.380649e-23 * 290 * 20e6 * 1e3) + 7
+    assert budget.noise_power_dbm == pytest.approx(noise)
+    gain = irs.free_space_path_gain(100.0, 3.5e9)
+    friis = 20 * math.log10(299792458 / 3.5e9 / (4 * math.pi * 100))
+    assert irs.linear_to_db(gain) == pytest.approx(friis)
+    assert budget.snr_db(gain) == pytest.approx(20 + friis - noise)
+    normalized = budget.normalize(gain)
+    assert budget.received_power_dbm(normalized) == pytest.approx(20 + friis)
+    # -200 dB of path loss leaves numbers that single precision holds.
+    tiny = np.float32(budget.normalize(1e-20))
+    assert tiny > 0 and np.float32(tiny**2) > 0
+    assert round_trip(budget) == budget
+    assert irs.watt_to_dbm(irs.dbm_to_watt(17.0)) == pytest.approx(17.0)
+
+
+def test_the_cenas_path_losses():
+    gains = [irs.log_distance_path_gain(d, e, -15.0, 10.0) for d, e in
+             ((90, 2.3), (16, 2.0), (100, 3.6))]  # fmt: skip
+    expected = (-36.95, -19.08, -51.0)
+    assert [irs.linear_to_db(g) for g in gains] == pytest.approx(expected, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda: irs.LinkBudget(float("nan"), 1e6), lambda: irs.LinkBudget(0.0, 0.0),
+     lambda: irs.LinkBudget(0.0, 1e6, temperature=-1.0), lambda: irs.linear_to_db(0.0),
+     lambda: irs.free_space_path_gain(-1.0, 1e9), lambda: irs.ebno_db_to_no(0.0, 2, 1.5),
+     lambda: irs.db_to_linear("x"), lambda: irs.LinkBudget(0.0, 1e6).normalize(0.0)],
+)  # fmt: skip
+def test_wrong_budgets(call):
+    with pytest.raises(ValueError, match="needed"):
+        call()
+
+
+def test_rates_and_errors_against_numpy():
+    h, v, no = cplx(4, 2, 3), cplx(4, 3, 2), np.array([0.1, 0.2, 0.3, 0.4])
+    seen = h @ v
+    for k in range(2):
+        signal = np.abs(seen[:, k, k]) ** 2
+        interference = np.abs(seen[:, k, 1 - k]) ** 2
+        np.testing.assert_allclose(
+            metrics.sinr(h, v, tf.constant(no))[:, k], signal / (interference + no), rtol=1e-10
+        )
+    both = np.log2(1 + metrics.sinr(h, v, tf.constant(no)).numpy()).sum(-1)
+    np.testing.assert_allclose(metrics.sum_rate(h, v, tf.constant(no)), both, rtol=1e-10)
+    for shape in ((3, 2), (2, 3)):
+        g = cplx(5, *shape)
+        full = np.eye(shape[0]) + g @ g.conj().swapaxes(-1, -2) / (shape[1] * 0.3)
+        np.testing.assert_allclose(
+            metrics.capacity(tf.constant(g), tf.constant(0.3, tf.float64)),
+            np.linalg.slogdet(full)[1] / math.log(2),
+            rtol=1e-10,
+        )
+    error, power = metrics.nmse(tf.constant(h + 0.1), tf.constant(h))
+    assert float(error) == pytest.approx(0.01 * h.size) and float(power) == pytest.approx(
+        (np.abs(h) ** 2).sum()
+    )
+    total, count = metrics.nmse_per_sample(tf.constant(h + 0.1), tf.constant(h))
+    each = 0.01 * 6 / (np.abs(h) ** 2).sum((1, 2))
+    assert float(total / count) == pytest.approx(each.mean())
+    with pytest.raises(ValueError, match="must be equal"):
+        metrics.nmse(tf.ones([2, 3]), tf.ones([3, 2]))
+
+
+def test_receive_sinr_against_numpy():
+    w, h = cplx(4, 2, 3), cplx(4, 3, 2)
+    seen = np.abs(w @ h) ** 2
+    for k in range(2):
+        noise = 0.2 * (np.abs(w[:, k]) ** 2).sum(-1)
+        expected = seen[:, k, k] / (seen[:, k, 1 - k] + noise)
+        found = metrics.receive_sinr(w, h, tf.constant(0.2, tf.float64))[:, k]
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 6, 8])
+def test_qam_is_sionnas(bits):
+    qam = irs.QAM(bits)
+    labels = tf.range(2**bits)
+    points = Constellation("qam", bits)()
+    np.testing.assert_allclose(qam.modulate(labels), points, atol=1e-6)
+    binary = (np.arange(2**bits)[:, None] >> np.arange(bits)[::-1]) & 1
+    mapped = Mapper("qam", bits)(tf.constant(binary, tf.float32))[:, 0]
+    np.testing.assert_allclose(qam.modulate(labels), mapped, atol=1e-6)
+    random.install()
+    x = qam.modulate(qam.draw([500])) + random.complex_normal([500], variance=0.05)
+    hard = Demapper("maxlog", "qam", bits, hard_out=True)(x, 0.05).numpy().reshape(500, bits)
+    np.testing.assert_array_equal(qam.decide(x), hard @ (1 << np.arange(bits)[::-1]))
+    wrong = tf.bitwise.bitwise_xor(labels, 1)
+    assert [int(n) for n in qam.count_errors(labels, wrong)] == [2**bits, 2**bits]
+    assert round_trip(qam).num_bits_per_symbol == bits
+    assert int(qam.decide(tf.constant([100 + 100j], tf.complex64))[0]) == int(
+        qam.decide(tf.constant([1.2 + 1.2j], tf.complex64))[0]
+    )
+
+
+def test_qpsk_and_16qam_closed_forms():
+    snr = np.array([0.5, 2.0, 10.0])
+    q = scipy.stats.norm.sf
+    np.testing.assert_allclose(irs.QAM(2).ber_awgn(snr), q(np.sqrt(snr)), rtol=1e-12)
+    d = np.sqrt(snr / 5)
+    expected = (3 * q(d) + 2 * q(3 * d) - q(5 * d)) / 4  # Cho and Yoon 2002
+    np.testing.assert_allclose(irs.QAM(4).ber_awgn(snr), expected, rtol=1e-12)
+    tensor = irs.QAM(6).ser_awgn(tf.constant(snr))
+    np.testing.assert_allclose(tensor, irs.QAM(6).ser_awgn(snr), rtol=1e-10)
+
+
+@pytest.mark.parametrize("bits, diversity", [(2, 1), (4, 1), (4, 3), (6, 4)])
+def test_rayleigh_error_rate_by_brute_force_integration(bits, diversity):
+    qam = irs.QAM(bits)
+    for mean in (1.0, 30.0):
+        expected = scipy.integrate.quad(
+            lambda g, mean=mean: qam.ser_awgn(g * mean) * scipy.stats.gamma.pdf(g, diversity),
+            0, np.inf, epsabs=1e-13, epsrel=1e-11, limit=200,
+        )[0]  # fmt: skip
+        assert qam.ser_rayleigh(mean, diversity) == pytest.approx(expected, rel=1e-8)
+
+
+def test_wrong_qam():
+    for bits in (0, 1, 3, 12, 2.5, "4"):
+        with pytest.raises(ValueError, match="num_bits_per_symbol"):
+            irs.QAM(bits)

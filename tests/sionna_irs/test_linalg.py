@@ -1,0 +1,196 @@
+"""Linear algebra against NumPy in float64, in every mode; gradients against differences."""
+
+import pathlib
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sionna_irs import linalg
+
+RNG = np.random.default_rng(1)
+
+
+def cplx(*shape):
+    return RNG.standard_normal(shape) + 1j * RNG.standard_normal(shape)
+
+
+def hpd(n, batch=(3,)):
+    h = cplx(*batch, n, n + 2)
+    return h @ h.conj().swapaxes(-1, -2) / n + np.eye(n)
+
+
+MODES = {
+    "eager": lambda f: f,
+    "graph": lambda f: tf.function(f, autograph=False),
+    "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
+}
+DTYPES = {tf.complex64: 3e-5, tf.complex128: 1e-10}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 17])
+def test_against_numpy(n, mode):
+    wrap, a, b, tall = MODES[mode], hpd(n), cplx(3, n, 2), cplx(3, n + 2, n)
+    for dtype, tolerance in DTYPES.items():
+        ta, tb, th = (tf.constant(x, dtype) for x in (a, b, tall))
+        close = dict(rtol=tolerance, atol=tolerance * np.abs(a).max())
+        np.testing.assert_allclose(wrap(linalg.hpd_solve)(ta, tb), np.linalg.solve(a, b), **close)
+        np.testing.assert_allclose(wrap(linalg.hpd_inverse)(ta), np.linalg.inv(a), **close)
+        np.testing.assert_allclose(wrap(linalg.hpd_logdet)(ta), np.linalg.slogdet(a)[1], **close)
+        root = wrap(linalg.hermitian_sqrt)(ta).numpy()
+        np.testing.assert_allclose(root @ root, a, **close)
+        indefinite = a - 2 * np.eye(n)
+        w, v = wrap(linalg.hermitian_eig)(tf.constant(indefinite, dtype))
+        np.testing.assert_allclose(w, np.linalg.eigvalsh(indefinite)[:, ::-1], **close)
+        rebuilt = (v * tf.cast(w, dtype)[:, None]) @ tf.linalg.adjoint(v)
+        np.testing.assert_allclose(rebuilt, indefinite, **close)
+        s, u, v = wrap(linalg.svd)(th)
+        np.testing.assert_allclose(s, np.linalg.svd(tall)[1], **close)
+        np.testing.assert_allclose(
+            (u * tf.cast(s, dtype)[:, None]) @ tf.linalg.adjoint(v), tall, **close
+        )
+        wide = tf.linalg.adjoint(th)
+        np.testing.assert_allclose(wrap(linalg.ridge_pinv)(th), np.linalg.pinv(tall), **close)
+        np.testing.assert_allclose(
+            wrap(linalg.ridge_pinv)(wide), np.linalg.pinv(wide.numpy()), **close
+        )
+
+
+def test_small_singular_values_keep_their_relative_accuracy():
+    h = cplx(6, 4) * np.array([1, 1e-4, 1e-8, 1e-12])
+    s, u, v = linalg.svd(tf.constant(h))
+    exact = np.linalg.svd(h)[1]
+    np.testing.assert_allclose(s[:3], exact[:3], rtol=1e-7)
+    np.testing.assert_allclose(tf.linalg.adjoint(u) @ u, np.eye(4), atol=1e-12)
+
+
+@pytest.mark.parametrize("shape, rank", [((5, 3), 1), ((3, 5), 2), ((4, 4), 0)])
+def test_rank_deficient_svd_has_orthonormal_vectors(shape, rank):
+    h = cplx(2, shape[0], rank) @ cplx(2, rank, shape[1])
+    s, u, v = linalg.svd(tf.constant(h))
+    for q in (u, v):
+        eye = np.broadcast_to(np.eye(min(shape)), [2, min(shape), min(shape)])
+        np.testing.assert_allclose(tf.linalg.adjoint(q) @ q, eye, atol=1e-12)
+    np.testing.assert_allclose(
+        (u * tf.cast(s, h.dtype)[:, None]) @ tf.linalg.adjoint(v), h, atol=1e-12
+    )
+
+
+def test_dominant_singular_vectors():
+    h = cplx(4, 5, 3) + 3 * cplx(4, 5, 1) @ cplx(4, 1, 3)
+    s, u, v = linalg.dominant_singular_vectors(tf.constant(h), num_iter=60)
+    np.testing.assert_allclose(s, np.linalg.svd(h)[1][:, 0], rtol=1e-9)
+    np.testing.assert_allclose(np.einsum("bi,bij,bj->b", u.numpy().conj(), h, v), s, rtol=1e-9)
+
+
+def directional(function, x, hermitian):
+    """(by tape, by central differences) along a random direction."""
+    x = tf.constant(x)
+    direction = cplx(*x.shape)
+    if hermitian:
+        direction = direction + direction.conj().swapaxes(-1, -2)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = function(x)
+    gradient = tape.gradient(value, x).numpy()
+    step = 1e-6
+    ends = [float(function(x + sign * step * direction)) for sign in (1, -1)]
+    return np.sum((gradient.conj() * direction).real), (ends[0] - ends[1]) / (2 * step)
+
+
+PROBE = cplx(4, 4)
+SQUARE = {
+    "solve": lambda a: tf.reduce_sum(tf.square(tf.abs(linalg.hpd_solve(a, tf.constant(PROBE))))),
+    "solve, eliminated": lambda a: tf.reduce_sum(
+        tf.math.real(linalg.hpd_solve(a, tf.constant(PROBE), "gauss_jordan"))
+    ),
+    "logdet": lambda a: tf.reduce_sum(linalg.hpd_logdet(a)),
+    "eigenvalues": lambda a: tf.reduce_sum(tf.math.sin(linalg.hermitian_eig(a)[0])),
+    "projector": lambda a: tf.reduce_sum(
+        tf.square(tf.abs(tf.linalg.matvec(linalg.hermitian_eig(a)[1], PROBE[0], adjoint_a=True)))
+        * [1.0, 2.0, 3.0, 4.0]
+    ),
+    "sqrt": lambda a: tf.reduce_sum(tf.math.real(tf.constant(PROBE) * linalg.hermitian_sqrt(a))),
+}
+
+
+@pytest.mark.parametrize("name", SQUARE)
+def test_gradients_of_hermitian_functions(name):
+    tape, difference = directional(SQUARE[name], hpd(4, ()), hermitian=True)
+    assert tape == pytest.approx(difference, rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (4, 4)])
+def test_gradients_of_singular_values_and_subspaces(shape):
+    def function(h):
+        s, u, v = linalg.svd(h)
+        inner = tf.reduce_sum(tf.math.conj(u[:, 0]) * PROBE[: shape[0], 0])
+        inner *= tf.math.conj(tf.reduce_sum(tf.math.conj(v[:, 0]) * PROBE[: shape[1], 1]))
+        return tf.reduce_sum(tf.sin(s)) + tf.math.real(inner) + tf.square(tf.abs(inner))
+
+    tape, difference = directional(function, cplx(*shape), hermitian=False)
+    assert tape == pytest.approx(difference, rel=1e-6, abs=1e-8)
+
+
+def test_gradients_at_equal_eigenvalues_are_right_where_they_exist():
+    eye = 2 * np.eye(4) + 0j
+    for name in ("logdet", "sqrt"):
+        tape, difference = directional(SQUARE[name], eye, hermitian=True)
+        assert tape == pytest.approx(difference, rel=1e-6, abs=1e-8)
+    for function in (*SQUARE.values(), lambda h: tf.reduce_sum(linalg.svd(h)[0])):
+        x = tf.constant(eye)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        assert np.isfinite(tape.gradient(value, x)).all()
+
+
+def test_methods_agree_and_batches_broadcast():
+    a, b = tf.constant(hpd(5, ())), tf.constant(cplx(3, 5, 2))
+    for method in ("cholesky", "gauss_jordan"):
+        expected = np.linalg.solve(a.numpy(), b.numpy())
+        np.testing.assert_allclose(linalg.hpd_solve(a, b, method), expected, rtol=1e-10)
+
+
+def test_unknown_batch_dimension():
+    f = tf.function(
+        lambda a: (linalg.hpd_inverse(a), linalg.hermitian_eig(a)[0], linalg.svd(a)[0]),
+        input_signature=[tf.TensorSpec([None, 3, 3], tf.complex128)],
+    )
+    a = hpd(3)
+    inverse, w, s = f(tf.constant(a))
+    np.testing.assert_allclose(inverse, np.linalg.inv(a), rtol=1e-9)
+    np.testing.assert_allclose(w, s, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "call, text",
+    [
+        (lambda: linalg.hpd_solve(np.ones([2, 3]), np.ones([3, 1])), "a has shape"),
+        (lambda: linalg.hpd_solve(np.eye(3), np.ones([2, 1])), "b has shape"),
+        (lambda: linalg.hpd_solve(np.eye(3), np.ones([3, 1]), "lu"), "method = 'lu'"),
+        (lambda: linalg.hermitian_eig(np.ones([3])), "a has shape"),
+        (lambda: linalg.svd(np.ones([3])), "h has shape"),
+    ],
+)
+def test_wrong_shapes(call, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        call()
+
+
+def test_banned_operations():
+    """Complex operations that XLA breaks, and random numbers from elsewhere."""
+    banned = re.compile(
+        r"tf\.(linalg\.)?(inv|solve|eigh|eigvalsh|eig|svd|det|slogdet|pinv|lu|expm|sqrtm)\("
+        r"|tf\.linalg\.diag\(theta|tf\.random\.(normal|uniform|stateless_(?!fold_in|uniform))"
+        r"|np\.random\.|keras\.random|keras\.ops"
+    )
+    root = pathlib.Path(linalg.__file__).parents[1]
+    for folder in ("sionna_irs", "link_sims"):
+        for path in (root / folder).rglob("*.py"):
+            if "yardsticks" in path.parts or path.name == "testing.py":
+                continue
+            hits = banned.findall(path.read_text())
+            assert not hits, f"{path.name}: {hits}"
