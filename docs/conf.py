@@ -4,18 +4,19 @@ project = "sionna-irs"
 author = "The sionna-irs authors"
 extensions = [
     "myst_parser",
-    "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
 ]
 html_theme = "pydata_sphinx_theme"
 html_title = "sionna-irs"
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["dollarmath"]
 autosummary_generate = True
-numpydoc_show_class_members = False
-autodoc_default_options = {"members": True}
+# The sections that Sionna's docstrings have, for what a layer takes and returns.
+napoleon_custom_sections = [("Input", "params_style"), ("Output", "returns_style")]
+napoleon_google_docstring = False
 suppress_warnings = ["autosummary.import_cycle"]
 
 

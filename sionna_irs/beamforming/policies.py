@@ -158,6 +158,8 @@ class CoordinateAscent(LinkLayer):
     def call(self, links):
         u = tf.stop_gradient(Links(links).cascaded())
         n = links["tx>s1"].shape[-2]
+        if u.shape.rank < 3:
+            raise ValueError(f"the cascade has shape {u.shape}; [batch, ..., M, N+1] is needed")
         if u.shape.rank > 3:  # the users' antennas side by side
             u = tf.reshape(u, [-1, u.shape[-3] * u.shape[-2], u.shape[-1]])
         columns = tf.transpose(u, [2, 0, 1])

@@ -27,7 +27,15 @@ def scalar_lmmse_nmse(statistics, variance):
 
 
 def lmmse_nmse(statistics, variance):
-    """NMSE of :class:`LMMSEEstimator`, the linear bound, float (arguments as :func:`ls_nmse`)."""
+    """NMSE of :class:`LMMSEEstimator`, the linear bound, float (arguments as :func:`ls_nmse`).
+
+    Examples
+    --------
+    >>> import math, sionna_irs as irs
+    >>> nmse = irs.lmmse_nmse(irs.CascadedChannel().statistics, variance=1 / 65)
+    >>> round(10 * math.log10(nmse), 3)
+    -9.76
+    """
     along, across = (_wiener_error(e, variance) for e in statistics.eigenvalues)
     column = along + (statistics.num_rx_ant - 1) * across
     direct = statistics.num_rx_ant * _wiener_error(statistics.rho_d, variance)

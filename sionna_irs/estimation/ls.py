@@ -38,6 +38,17 @@ class PilotEstimator(LinkLayer):
     Parameters
     ----------
     pilots : SurfacePilots
+
+    Inputs and outputs as :class:`LSEstimator`.
+
+    Examples
+    --------
+    >>> import sionna_irs as irs
+    >>> class Halved(irs.PilotEstimator):
+    ...     def refine(self, u_ls, variance):
+    ...         return u_ls / 2, variance
+    >>> Halved(irs.SurfacePilots(3, 4)).num_patterns
+    4
     """
 
     inputs = {"y": Input("complex", "num_rx_ant", "num_patterns"), "no": Input("real", minimum=0)}

@@ -61,9 +61,9 @@ def test_equal_columns_are_sionnas():
         irs.MRTPrecoder(**args)(h, 0.1) * 3**0.5,
         cbf_precoding_matrix(h, precision="double"), atol=1e-12,
     )  # fmt: skip
-    for cls, alpha in ((irs.ZFPrecoder, 0.0), (irs.RZFPrecoder, 0.3)):
+    for cls, alpha in ((irs.ZFPrecoder, 0.0), (irs.RZFPrecoder, 0.375)):
         np.testing.assert_allclose(
-            cls(**args)(h, 0.1) * 3**0.5,
+            cls(**args)(h, 0.125) * 3**0.5,
             rzf_precoding_matrix(h, alpha, precision="double"), atol=1e-10,
         )  # fmt: skip
 

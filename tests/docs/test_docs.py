@@ -1,0 +1,207 @@
+"""What the documentation says is executed: docstring examples, how-tos, README, pictures of the code."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import pathlib
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+import link_sims
+import sionna_irs
+
+ROOT = pathlib.Path(__file__).parents[2]
+LIBRARY = [
+    m.name
+    for m in pkgutil.walk_packages(sionna_irs.__path__, "sionna_irs.")
+    if not m.name.endswith("__main__")
+]
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_docstring_examples_run(name):
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+def test_every_public_name_has_a_docstring_with_an_example():
+    missing = []
+    for name in sionna_irs.__all__:
+        value = getattr(sionna_irs, name)
+        doc = inspect.getdoc(value) or ""
+        if inspect.ismodule(value) or name in ("EbnoRange", "scalar_lmmse_nmse"):
+            assert len(doc) > 30, name
+        elif name in ("db_to_linear", "linear_to_db", "dbm_to_watt", "watt_to_dbm", "snr_db_to_no"):
+            assert doc, name  # one line says it all
+        elif ">>>" not in doc:
+            missing.append(name)
+    assert not missing
+
+
+def python_blocks(path):
+    return re.findall(r"```python\n(.*?)```", path.read_text(), re.S)
+
+
+@pytest.mark.parametrize("name", ["link_model", "surface"])
+def test_how_to_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    blocks = python_blocks(ROOT / "docs/howto" / f"{name}.md")
+    assert len(blocks) >= 2
+    # As a user would: a module of their own.
+    (tmp_path / f"{name}_page.py").write_text("\n".join(blocks))
+    importlib.import_module(f"{name}_page")
+
+
+def test_how_to_experiment_runs(tmp_path):
+    (block,) = python_blocks(ROOT / "docs/howto/experiment.md")
+    (tmp_path / "my_curve.py").write_text(block)
+    commands = re.findall(
+        r"link-sims (.*)", (ROOT / "docs/howto/experiment.md").read_text()
+    )
+    assert len(commands) == 3
+    for command in commands:
+        if "smoke" not in command:
+            command += " --profile smoke"
+        done = subprocess.run(
+            [sys.executable, "-m", "link_sims", *command.split()],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert "verdict: holds" in done.stdout
+
+
+def test_readme_example_and_commands():
+    text = (ROOT / "README.md").read_text()
+    for block in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(block, {})
+    assert 'pip install ".[test]" && link-sims run quickstart' in text
+    for link in re.findall(r"\]\(((?:docs|LICENSE)[^)]*)\)", text):
+        assert (ROOT / link).is_file(), link
+
+
+def test_published_figures_are_all_listed_and_answered_by_registered_experiments():
+    from link_sims.registry import all_experiments
+
+    items = tomllib.loads((ROOT / "link_sims/papers/figures.toml").read_text())["item"]
+    assert len(items) == 50
+    assert len({(i["paper"], i["item"], i["shows"]) for i in items}) == len(items)
+    experiments = all_experiments()
+    for item in items:
+        answered = item["experiment"]
+        assert not answered or f"{item['paper']} {item['item']}" in experiments[answered].answers
+    listed = {(i["experiment"], f"{i['paper']} {i['item']}") for i in items}
+    for experiment in experiments.values():
+        for answer in experiment.answers:
+            assert (experiment.name, answer) in listed
+
+
+# The order of docs/architecture.md: a module imports only from its own row or from rows below.
+ORDER = [
+    ["link_sims"],
+    ["sionna_irs.testing"],
+    ["sionna_irs.transceiver"],
+    ["sionna_irs.beamforming"],
+    ["sionna_irs.estimation"],
+    ["sionna_irs.search"],
+    ["sionna_irs.networks"],
+    ["sionna_irs.channel"],
+    ["sionna_irs.surface"],
+    ["sionna_irs.link"],
+    ["sionna_irs.metrics", "sionna_irs.qam", "sionna_irs.budget", "sionna_irs.arrays"],
+    ["sionna_irs.linalg", "sionna_irs._jacobi"],
+    ["sionna_irs.random"],
+    ["sionna_irs.layer"],
+]
+
+
+def imports_of(path, module):
+    """Absolute names of the modules of ours that a file imports."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parent = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parent, *([node.module] if node.module else [])])
+            found |= {f"{base}.{alias.name}" for alias in node.names} | {base}
+    return {name for name in found if name.startswith(("sionna_irs", "link_sims"))}
+
+
+def rank(name):
+    for index, row in enumerate(ORDER):
+        if any(name == entry or name.startswith(entry + ".") for entry in row):
+            return index
+    return None
+
+
+def modules(package):
+    root = ROOT / package
+    for path in root.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield path, ".".join(p for p in parts if p != "__init__")
+
+
+def test_arrows_point_down():
+    for package in ("sionna_irs", "link_sims"):
+        for path, module in modules(package):
+            if module == "sionna_irs":
+                continue
+            own = rank(module)
+            assert own is not None, f"{module} has no place in docs/architecture.md"
+            for name in imports_of(path, module):
+                other = rank(name)
+                assert other is None or other >= own, f"{module} imports {name}"
+                assert "matplotlib" not in name
+
+
+def test_no_import_circles():
+    names = {m for p in ("sionna_irs", "link_sims") for _, m in modules(p)}
+    graph = {
+        module: {n for n in imports_of(path, module) if n in names and n != module}
+        for p in ("sionna_irs", "link_sims")
+        for path, module in modules(p)
+    }
+    packages = {n for n in names if any(o.startswith(n + ".") for o in names)}
+    graph = {k: {v for v in vs if v not in packages} for k, vs in graph.items() if k not in packages}
+    done = set()
+
+    def visit(module, trail):
+        assert module not in trail, " > ".join([*trail, module])
+        if module in done:
+            return
+        for other in graph.get(module, ()):
+            visit(other, [*trail, module])
+        done.add(module)
+
+    for module in graph:
+        visit(module, [])
+
+
+def test_the_architecture_page_names_every_part():
+    page = (ROOT / "docs/architecture.md").read_text()
+    for folder in (ROOT / "sionna_irs").iterdir():
+        if folder.stem.startswith("_") or folder.suffix not in ("", ".py"):
+            continue
+        assert folder.stem in page, folder.stem
+    for path in (ROOT / "link_sims").glob("*.py"):
+        assert path.stem.startswith("_") or path.stem in page, path.stem
+
+
+def test_public_names_resolve():
+    for package in (sionna_irs, link_sims):
+        for name in package.__all__:
+            assert getattr(package, name) is not None
+        assert set(package.__all__) <= set(dir(package))
+        with pytest.raises(AttributeError, match="no attribute"):
+            package.nothing
