@@ -227,7 +227,7 @@ class LinkBudget:
         return linear_to_db(self.normalize(path_gain))
 
     def received_power_dbm(self, normalized_gain):
-        """Physical received power [dBm] from a normalised channel gain |h|^2."""
+        """Physical received power [dBm] from a normalised channel gain, abs(h) squared."""
         return linear_to_db(normalized_gain) + self.noise_power_dbm
 
     def get_config(self):
