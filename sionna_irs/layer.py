@@ -107,7 +107,7 @@ class Input:
                     f"{self.dims.index(dim) - len(self.dims)} is {size}, must be {what}"
                 )
         if isinstance(value, tf.Tensor) and hasattr(value, "numpy") and self.minimum is not None:
-            smallest = float(tf.reduce_min(value))
+            smallest = float(value.numpy().min())
             if smallest < self.minimum:
                 raise ValueError(f"{name} = {smallest}; at least {self.minimum} is needed")
 

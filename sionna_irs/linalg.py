@@ -422,11 +422,13 @@ def dominant_singular_vectors(h, num_iter=30):
     3.0
     """
     h = tf.convert_to_tensor(h)
-    tiny = 1e-30 if h.dtype.real_dtype == tf.float32 else 1e-200
+    smallest = h.dtype.real_dtype.as_numpy_dtype(1e-30)
+
+    def norm_of(x):  # never 0: a matrix of zeros has vectors of zeros, not NaN
+        return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(tf.abs(x)), -1), smallest))
 
     def unit(x):
-        norm = tf.sqrt(tf.reduce_sum(tf.square(tf.abs(x)), -1, keepdims=True) + tiny**2)
-        return x / tf.cast(norm, x.dtype)
+        return x / tf.cast(norm_of(x), x.dtype)[..., None]
 
     norms = tf.reduce_sum(tf.square(tf.abs(h)), -2)
     choice = tf.one_hot(tf.argmax(norms, -1), h.shape[-1], dtype=h.dtype.real_dtype)
@@ -437,5 +439,5 @@ def dominant_singular_vectors(h, num_iter=30):
 
     (u,) = tf.while_loop(lambda _: True, body, (u,), maximum_iterations=num_iter)
     v = tf.linalg.matvec(h, u, adjoint_a=True)
-    s = tf.sqrt(tf.reduce_sum(tf.square(tf.abs(v)), -1) + tiny**2)
+    s = norm_of(v)
     return s, u, v / tf.cast(s, v.dtype)[..., None]

@@ -90,15 +90,17 @@ class RZFPrecoder(Precoder):
     ----------
     regularization : float or None
         alpha; None takes K no, the choice that maximises the SINR of equal users.
-    power
+    power : "total" or "per_user"
         As :class:`Precoder`.
-
-    Inputs and outputs as :class:`Precoder`.
 
     Raises
     ------
     ValueError
         For an alpha that is negative or not finite.
+
+    Notes
+    -----
+    Inputs and outputs as :class:`Precoder`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the documentation says is executed: docstring examples, how-tos, README, pictures of the code."""
+"""What the documentation says is executed: examples, how-tos, README, the picture of the code."""
 
 import ast
 import doctest
@@ -63,9 +63,7 @@ def test_how_to_runs(name, tmp_path, monkeypatch):
 def test_how_to_experiment_runs(tmp_path):
     (block,) = python_blocks(ROOT / "docs/howto/experiment.md")
     (tmp_path / "my_curve.py").write_text(block)
-    commands = re.findall(
-        r"link-sims (.*)", (ROOT / "docs/howto/experiment.md").read_text()
-    )
+    commands = re.findall(r"link-sims (.*)", (ROOT / "docs/howto/experiment.md").read_text())
     assert len(commands) == 3
     for command in commands:
         if "smoke" not in command:
@@ -173,7 +171,7 @@ def test_no_import_circles():
         for path, module in modules(p)
     }
     packages = {n for n in names if any(o.startswith(n + ".") for o in names)}
-    graph = {k: {v for v in vs if v not in packages} for k, vs in graph.items() if k not in packages}
+    graph = {k: vs - packages for k, vs in graph.items() if k not in packages}
     done = set()
 
     def visit(module, trail):
@@ -204,4 +202,4 @@ def test_public_names_resolve():
             assert getattr(package, name) is not None
         assert set(package.__all__) <= set(dir(package))
         with pytest.raises(AttributeError, match="no attribute"):
-            package.nothing
+            _ = package.nothing

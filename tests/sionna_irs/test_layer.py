@@ -57,6 +57,11 @@ def test_a_sound_layer_passes_in_a_fresh_process():
     testing.check_fresh_process({"ideal": case})
 
 
+def test_a_tensor_captured_by_a_function_is_checked():
+    layer, x, no = Gain(3), tf.ones([2, 3], tf.complex64), tf.constant(0.1)
+    assert tf.function(lambda x: layer(x, no), autograph=False)(x).shape == (2, 3)
+
+
 def test_positional_numbers_pass():
     class Channel(LinkLayer):
         def call(self, batch_size, num_time_steps, sampling_frequency=None):

@@ -85,6 +85,12 @@ def test_dominant_singular_vectors():
     np.testing.assert_allclose(np.einsum("bi,bij,bj->b", u.numpy().conj(), h, v), s, rtol=1e-9)
 
 
+def test_a_matrix_of_zeros_has_finite_vectors():
+    for dtype in (tf.complex64, tf.complex128):
+        for part in linalg.dominant_singular_vectors(tf.zeros([2, 3, 4], dtype)):
+            assert np.isfinite(part).all() and np.abs(part).max() < 1e-10
+
+
 def directional(function, x, hermitian):
     """(by tape, by central differences) along a random direction."""
     x = tf.constant(x)
