@@ -46,8 +46,14 @@ quickstart = link_sims.Experiment(
     x_label="transmit power [dBm]",
 )
 
+BITS_PER_SYMBOL = 4
 NO_SURFACE, RANDOM = "no surface", "random phases"
 PERFECT, LS, LMMSE = "aligned, perfect CSI", "aligned, LS", "aligned, LMMSE"
+
+
+def code_rate(cfg):
+    """Information bits per symbol."""
+    return BITS_PER_SYMBOL * cfg.num_info_bits / cfg.num_coded_bits
 
 
 def budget_of(cfg):
@@ -103,6 +109,40 @@ def build_channel(cfg):
     return channel, statistics
 
 
+def schemes_of(channel, pilots, estimators, links, no):
+    """Scheme -> (true channel [B, M, 1], the receiver's knowledge of it, variance of its error).
+
+    Without a surface and with random phases the receiver knows its channel: what is compared is
+    the use of the surface. LS and LMMSE serve both the design and the reception.
+    """
+    import tensorflow as tf
+
+    import sionna_irs as irs
+
+    align = irs.AlignedPhases()
+
+    def through(true_links, controls):
+        return channel.compose(true_links, channel.reflect(controls))
+
+    schemes = {
+        NO_SURFACE: links["tx>rx"],
+        RANDOM: through(links, irs.RandomPhases()(links)),
+        PERFECT: through(links, align(links)),
+    }
+    schemes = {name: (h, h, tf.zeros_like(no)) for name, h in schemes.items()}
+    y = pilots(links, no)
+    for name, estimator in estimators.items():
+        u_hat, err_var = estimator(y, no)
+        estimated = irs.Links.from_cascaded(u_hat)
+        controls = align(estimated)
+        # The columns' errors add up, since every coefficient has modulus one.
+        error = tf.reduce_sum(tf.broadcast_to(err_var, tf.shape(u_hat)), -1)
+        schemes[name] = (
+            through(links, controls), through(estimated, controls), tf.reduce_mean(error),
+        )  # fmt: skip
+    return schemes
+
+
 @quickstart.sweep(x="tx_power_dbm")
 def curves(cfg, trained):
     """Bit and block errors of every scheme on the same draws, and the outage bounds."""
@@ -112,60 +152,29 @@ def curves(cfg, trained):
 
     import sionna_irs as irs
 
-    bits_per_symbol = 4
     channel, statistics = build_channel(cfg)
     num_elements = cfg.num_rows * cfg.num_cols
     pilots = irs.SurfacePilots(num_elements, num_elements + 1, pilot_len=cfg.pilot_len)
-    estimators = {
-        LS: irs.LSEstimator(pilots),
-        LMMSE: irs.LMMSEEstimator(pilots, statistics),
-    }
-    align, at_random = irs.AlignedPhases(), irs.RandomPhases()
-    source, mapper = BinarySource(), Mapper("qam", bits_per_symbol)
-    demapper = Demapper("app", "qam", bits_per_symbol)
+    estimators = {LS: irs.LSEstimator(pilots), LMMSE: irs.LMMSEEstimator(pilots, statistics)}
+    source, mapper = BinarySource(), Mapper("qam", BITS_PER_SYMBOL)
+    demapper = Demapper("app", "qam", BITS_PER_SYMBOL)
     encoder = LDPC5GEncoder(cfg.num_info_bits, cfg.num_coded_bits)
     decoder = LDPC5GDecoder(encoder, num_iter=20, hard_out=True, cn_update="offset-minsum")
-    rate = bits_per_symbol * cfg.num_info_bits / cfg.num_coded_bits
-
-    def effective_channels(links, no):
-        """Scheme -> (true channel, known channel, variance of its error)."""
-
-        def through(policy_links, policy):
-            return channel.compose(links, channel.reflect(policy(policy_links)))[..., 0]
-
-        direct = links["tx>rx"][..., 0]
-        known = {
-            NO_SURFACE: direct,
-            RANDOM: through(links, at_random),
-            PERFECT: through(links, align),
-        }
-        schemes = {name: (h, h, tf.zeros_like(no)) for name, h in known.items()}
-        y = pilots(links, no)
-        for name, estimator in estimators.items():
-            u_hat, err_var = estimator(y, no)
-            estimated = irs.Links.from_cascaded(u_hat)
-            controls = align(estimated)
-            h = channel.compose(links, channel.reflect(controls))[..., 0]
-            h_hat = channel.compose(estimated, channel.reflect(controls))[..., 0]
-            # The columns' errors add up, since every coefficient has modulus one.
-            error = tf.reduce_mean(tf.reduce_sum(err_var + tf.zeros_like(tf.abs(u_hat)), -1))
-            schemes[name] = h, h_hat, error
-        return schemes
+    receiver = irs.LMMSEReceiver()
 
     def receive(x, noise, h, h_hat, error, no):
-        """Hard decisions on the information bits after maximum-ratio combining."""
-        y = h[:, :, None] * x[:, None, :] + noise
-        weight = tf.reduce_sum(tf.square(tf.abs(h_hat)), -1, keepdims=True)
-        x_hat = tf.einsum("bm,bmt->bt", tf.math.conj(h_hat), y) / tf.cast(weight, y.dtype)
-        return x_hat, tf.broadcast_to((no + error) / weight, tf.shape(x_hat))
+        """Symbol estimates [B, T] and their noise variance, one block per example."""
+        y = x[:, :, None] * h[:, None, :, 0] + noise
+        x_hat, no_eff = receiver(y, h_hat[:, None], no + error)
+        return x_hat[..., 0], no_eff[..., 0]
 
     def step(batch_size, tx_power_dbm):
         no = irs.snr_db_to_no(tx_power_dbm)
         links = channel.draw(batch_size)
-        schemes = effective_channels(links, no)
+        schemes = schemes_of(channel, pilots, estimators, links, no)
         b = source([batch_size, cfg.num_info_bits])
         x = mapper(encoder(b))
-        noise = irs.random.complex_normal([batch_size, cfg.num_rx_ant, x.shape[-1]], x.dtype, no)
+        noise = irs.random.complex_normal([batch_size, x.shape[-1], cfg.num_rx_ant], x.dtype, no)
         received = [receive(x, noise, *scheme, no) for scheme in schemes.values()]
         x_hat, no_eff = (tf.concat(parts, 0) for parts in zip(*received, strict=True))
         b_hat = tf.split(decoder(demapper(x_hat, no_eff)), len(schemes))
@@ -176,8 +185,9 @@ def curves(cfg, trained):
             failed = tf.reduce_any(wrong, -1)
             counts["bler", name] = tf.math.count_nonzero(failed), batch_size
         for name in (RANDOM, PERFECT):
-            snr = tf.reduce_sum(tf.square(tf.abs(schemes[name][0])), -1) / no
-            outage = tf.math.count_nonzero(irs.metrics.siso_capacity(snr) < rate)
+            h, _, _ = schemes[name]
+            rate = irs.metrics.capacity(h, no)
+            outage = tf.math.count_nonzero(rate < code_rate(cfg))
             counts["bler", f"{name}: outage"] = outage, batch_size
         return counts
 
@@ -190,7 +200,7 @@ def outage(cfg):
     from scipy.special import gammainc
 
     budget, gains = budget_of(cfg)
-    threshold = 2 ** (4 * cfg.num_info_bits / cfg.num_coded_bits) - 1
+    threshold = 2 ** code_rate(cfg) - 1
     snr_0dbm = budget.normalize(gains["tx>rx"])
     return [
         link_sims.row(

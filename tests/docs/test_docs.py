@@ -114,7 +114,7 @@ ORDER = [
     ["sionna_irs.surface"],
     ["sionna_irs.link"],
     ["sionna_irs.metrics", "sionna_irs.qam", "sionna_irs.budget", "sionna_irs.arrays"],
-    ["sionna_irs.linalg", "sionna_irs._jacobi"],
+    ["sionna_irs.linalg"],
     ["sionna_irs.random"],
     ["sionna_irs.layer"],
 ]

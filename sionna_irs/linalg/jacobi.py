@@ -1,4 +1,4 @@
-"""Cyclic Jacobi rotations in parallel (round-robin) order: see linalg.py for their use.
+"""Cyclic Jacobi rotations in parallel (round-robin) order: see decompose.py for their use.
 
 Pairs stand at the positions (0, 1), (2, 3), ...; after each step a fixed permutation brings
 other indices together, and after n - 1 steps (one sweep) every pair has met once and the order is

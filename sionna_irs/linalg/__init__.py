@@ -1,0 +1,23 @@
+"""Batched complex linear algebra that is right and fast in eager, graph and XLA.
+
+In XLA on the CPU, TensorFlow's complex ``inv``, ``solve``, ``svd``, ``det`` and ``slogdet`` do not
+compile, complex ``eigh`` returns wrong numbers without an error, and Cholesky is slow. Everything
+here is made of operations that are right in every mode: Gauss-Jordan elimination for systems,
+cyclic Jacobi rotations for eigenvalues and singular values of small matrices (up to about 64).
+
+Eigenvalues and singular values come in descending order.
+"""
+
+from .decompose import dominant_singular_vectors, hermitian_eig, hermitian_sqrt, svd
+from .solve import hpd_inverse, hpd_logdet, hpd_solve, ridge_pinv
+
+__all__ = [
+    "dominant_singular_vectors",
+    "hermitian_eig",
+    "hermitian_sqrt",
+    "hpd_inverse",
+    "hpd_logdet",
+    "hpd_solve",
+    "ridge_pinv",
+    "svd",
+]

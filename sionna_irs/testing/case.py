@@ -1,0 +1,139 @@
+"""What the suite knows about a layer, and how it runs and compares it."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from sionna.phy import Block
+
+from .. import random
+from ..link import Link
+
+__all__ = ["CarrierLink", "ContractError", "LayerCase", "require", "reset", "run", "same"]
+
+
+class ContractError(Exception):
+    """A layer breaks the contract; the text says which check, what was expected, what was seen."""
+
+
+@dataclasses.dataclass
+class LayerCase:
+    """A layer at its smallest shape, as the contract suite wants it described.
+
+    Parameters
+    ----------
+    cls : type
+        The layer class.
+    arguments : dict
+        Constructor arguments without ``precision``.
+    inputs : dict
+        Arguments of the call: float64 or complex128 arrays, or Python numbers that are passed
+        as they are (a batch size).
+    gradient : tuple of str
+        Names of the inputs in which the layer is differentiable.
+    invariances : dict
+        Name -> (change of the inputs dict, change of the outputs): the layer must turn changed
+        inputs into changed outputs.
+    awkward : dict
+        Name -> inputs dict at which values and gradients must be finite (zeros, ties).
+    skip : dict
+        Check name -> reason why this layer cannot meet it.
+
+    Examples
+    --------
+    >>> import numpy as np, sionna_irs as irs
+    >>> case = irs.testing.LayerCase(
+    ...     irs.IdealPhases, {"panel": irs.UPA(2, 2)}, {"control": np.ones([3, 4])}, ("control",))
+    >>> irs.testing.check_layer(case)
+    {}
+    """
+
+    cls: type
+    arguments: dict = dataclasses.field(default_factory=dict)
+    inputs: dict = dataclasses.field(default_factory=dict)
+    gradient: tuple = ()
+    invariances: dict = dataclasses.field(default_factory=dict)
+    awkward: dict = dataclasses.field(default_factory=dict)
+    skip: dict = dataclasses.field(default_factory=dict)
+
+    def layer(self, precision="single"):
+        """A new layer."""
+        return self.cls(**self.arguments, precision=precision)
+
+    def tensors(self, layer, inputs=None):
+        """The array inputs as tensors in the layer's precision."""
+        inputs = self.inputs if inputs is None else inputs
+        return {
+            k: tf.nest.map_structure(layer.cast, v)
+            for k, v in inputs.items()
+            if any(isinstance(a, np.ndarray) for a in tf.nest.flatten(v))
+        }
+
+    def constants(self):
+        """The inputs that are Python numbers or objects."""
+        arrays = self.tensors_names()
+        return {k: v for k, v in self.inputs.items() if k not in arrays}
+
+    def tensors_names(self):
+        """Names of the inputs that hold arrays."""
+        return [
+            k
+            for k, v in self.inputs.items()
+            if any(isinstance(a, np.ndarray) for a in tf.nest.flatten(v))
+        ]
+
+
+def require(condition, text):
+    if not condition:
+        raise ContractError(text)
+
+
+def reset():
+    random.install()
+    random.reset(random.stream_key(7))
+
+
+def run(case, layer, tensors=None, mode="eager"):
+    """Flat list of output arrays, with the same random numbers in every mode."""
+    tensors = case.tensors(layer) if tensors is None else tensors
+    constants = case.constants()
+
+    def call(**kwargs):
+        return layer(**kwargs, **constants)
+
+    if mode != "eager":
+        call = tf.function(call, jit_compile=mode == "xla", autograph=False)
+    reset()
+    return tf.nest.flatten(call(**tensors))
+
+
+def same(a, b, tolerance, what):
+    require(len(a) == len(b), f"{what}: {len(a)} outputs against {len(b)}")
+    for x, y in zip(a, b, strict=True):
+        x, y = np.asarray(x), np.asarray(y)
+        require(x.shape == y.shape, f"{what}: shapes {x.shape} and {y.shape}")
+        scale = np.max(np.abs(x), initial=1e-30)
+        error = np.max(np.abs(x - y), initial=0.0) / scale
+        require(error <= tolerance, f"{what}: relative difference {error:.2g} > {tolerance:.2g}")
+
+
+class Carrier(Block):
+    """A Sionna block that carries a Keras layer."""
+
+    def __init__(self, layer):
+        super().__init__(precision=layer.precision)
+        self.layer = layer
+
+    def call(self, **kwargs):
+        return self.layer(**kwargs)
+
+
+class CarrierLink(Link):
+    """A link with the layer inside a Sionna block."""
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(**{"precision": layer.precision, **kwargs})
+        self.carrier = Carrier(layer)
+
+    def call(self, **kwargs):
+        return self.carrier(**kwargs)
