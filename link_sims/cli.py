@@ -219,7 +219,7 @@ def _open(names, profile, sets, out):
         path = pathlib.Path(name)
         if (path / "config.json").exists():
             identity = read_identity(path / "config.json")
-            yield find(identity["source"] or identity["experiment"]), path
+            yield find(identity.get("source") or identity["experiment"]), path
             continue
         experiment = find(name)
         config = experiment.resolve(profile, _changes(sets, None))

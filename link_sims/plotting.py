@@ -104,12 +104,15 @@ def _panel(axes, results, metric):
     axes.set_xscale(experiment.x_scale)
     if kind.scale == "log" and not kind.db:
         axes.set_yscale("log")
+        simulated = [c for c in names if (metric, c) in results.units] or names
         positive = [
-            v for c in names for x in results.points(metric, c)
+            v
+            for c in simulated
+            for x in results.points(metric, c)
             if (v := results.value(metric, c, x)) > 0
-        ]  # fmt: skip
-        if positive:  # intervals that reach 0 must not stretch the axis
-            axes.set_ylim(bottom=max(min(positive) / 5, 1e-12))
+        ]
+        if positive:  # neither theory nor intervals that reach 0 stretch the axis
+            axes.set_ylim(bottom=min(positive) / 5)
     # Below the axes: curves fall in every corner of a panel.
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
 

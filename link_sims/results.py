@@ -35,7 +35,7 @@ class Results:
         self.exact = {}  # (metric, curve) -> {x: value}
         self.units = {}  # (metric, curve) -> {x: [(num, den), ...]} that count
         self.status = {}  # x -> status of a swept point
-        self._seen = set()  # curves over which the units are seeds
+        self._over_seeds = set()  # curves over which the units are seeds
         self._read_tables(records)
         self._read_units(records)
         self._read_steps(records)
@@ -62,7 +62,7 @@ class Results:
         for record in gather_steps(records).values():
             for curve, pair in zip(record["curves"], record["values"], strict=True):
                 curve = tuple(curve)
-                self._seen.add(curve)
+                self._over_seeds.add(curve)
                 points = self.units.setdefault(curve, {})
                 points.setdefault(record["last"], []).append(tuple(pair))
 
@@ -99,7 +99,7 @@ class Results:
             return units, units
         kind = self.experiment.metric(metric)
         numerator, denominator = intervals.total(units)
-        seeds = (metric, curve) in self._seen
+        seeds = (metric, curve) in self._over_seeds
         if kind.interval == "binomial" and not seeds:
             return intervals.binomial(numerator, denominator, level)
         if kind.errors and numerator == 0 and not seeds:
@@ -153,7 +153,7 @@ class Results:
         for metric, curve in self.curves():
             units = self.units.get((metric, curve), {})
             exact = self.exact.get((metric, curve), {})
-            extra = wanted if units and (metric, curve) not in self._seen else []
+            extra = wanted if units and (metric, curve) not in self._over_seeds else []
             for x in sorted({*units, *exact, *extra}, key=lambda x: -math.inf if x is None else x):
                 rows.append(self._row(metric, curve, x, units, exact))
         return rows
@@ -167,7 +167,7 @@ class Results:
             row.update(
                 value=self.value(metric, curve, x), ci_low=low, ci_high=high,
                 numerator=numerator, denominator=denominator, units=len(units[x]),
-                status="done" if (metric, curve) in self._seen else self.status[x],
+                status="done" if (metric, curve) in self._over_seeds else self.status[x],
             )  # fmt: skip
         elif x in exact:
             row.update(value=exact[x], status="exact")

@@ -12,7 +12,7 @@ import link_sims
 class AWGNConfig(link_sims.Config):
     """Constellations in additive noise."""
 
-    es_n0_db: link_sims.Grid = [0, 4, 8, 12, 16, 20]
+    es_n0_db: link_sims.Grid = list(range(0, 22, 2))
     num_bits_per_symbol: list[link_sims.EvenBits] = [2, 4, 6]
     batch_size: link_sims.PositiveInt = 100_000
     max_units: link_sims.PositiveInt = 40
@@ -174,7 +174,7 @@ _claim_mrc(rayleigh, [1])
 class DiversityConfig(FadingConfig):
     """The same with more antennas."""
 
-    es_n0_db: link_sims.Grid = [0, 4, 8, 12]
+    es_n0_db: link_sims.Grid = list(range(0, 14, 2))
     num_rx_ant: list[link_sims.PositiveInt] = [1, 2, 4]
 
 
