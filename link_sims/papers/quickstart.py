@@ -29,6 +29,7 @@ class Config(link_sims.Config):
     num_info_bits: link_sims.PositiveInt = 512
     num_coded_bits: link_sims.PositiveInt = 1024
     batch_size: link_sims.PositiveInt = 250
+    min_units: link_sims.PositiveInt = 4
     max_units: link_sims.PositiveInt = 12
     target_errors: link_sims.PositiveInt | None = 200
 
@@ -38,7 +39,7 @@ quickstart = link_sims.Experiment(
     title="Coded 16-QAM uplink through a 64-element surface",
     config=Config,
     profiles={
-        "smoke": {"tx_power_dbm": [8, 16], "batch_size": 50, "max_units": 3},
+        "smoke": {"tx_power_dbm": [8, 16], "batch_size": 50, "max_units": 4},
         "cpu": {},
         "paper": {"max_units": 2000, "target_errors": 1000},
     },
