@@ -114,7 +114,7 @@ class Paired:
         return Verdict(_inside(bottom, top, low, high), "ratio " + _text(gap, bottom, top))
 
 
-def agreement(points, rel):
+def agreement(points, rel, floor=0.0):
     """Verdict on (x, exact, simulated, interval, family-wise interval) at every point."""
     if not points:
         return Verdict(None, "no common points")
@@ -124,7 +124,7 @@ def agreement(points, rel):
     if missed:
         x, exact, value, _, (low, high) = missed[0]
         return Verdict(False, f"at x = {x:g}: {_text(value, low, high)}, exact {exact:.6g}")
-    counted = [p for p in points if p[2] > 0]
+    counted = [p for p in points if p[2] > 0 and p[1] >= floor]
     if not counted:
         return Verdict(None, "nothing was counted at any point")
     widest = max(counted, key=lambda p: (p[3][1] - p[3][0]) / 2 / abs(p[1]))

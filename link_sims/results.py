@@ -122,12 +122,12 @@ class Results:
         """Two curves on the same draws, to be compared: ``.less()``, ``.within_db(0.1)``."""
         return Paired(*(self._find(metric, curve, x) for curve in (a, b)))
 
-    def agrees(self, metric, simulated, theory, rel=0.25):
+    def agrees(self, metric, simulated, theory, rel=0.25, floor=0.0):
         """Whether a simulated curve covers an exact one at every point they share.
 
         The intervals hold together at the level 1 - 1e-4; undecided while a 95 % interval is
-        wider than ``rel`` times the exact value on one side (points without any error aside:
-        they only bound the rate).
+        wider than ``rel`` times the exact value on one side. Points without any error, and exact
+        values below ``floor``, are asked to be covered but not to be that precise.
         """
         points = [x for x in self.points(metric, simulated) if x in
                   self.exact.get((metric, theory), {})]  # fmt: skip
@@ -143,6 +143,7 @@ class Results:
                 for x in points
             ],
             rel,
+            floor,
         )
 
     def rows(self):

@@ -78,11 +78,11 @@ def awgn_theory(cfg):
 for _m in (2, 4, 6):
     for _metric in ("ser", "ber"):
         awgn.claim(
-            f"the {_metric} of {2**_m}-QAM follows its closed form",
+            f"the {_metric} of {2**_m}-QAM follows its closed form (to 25 % down to 1e-4)",
             source="Proakis, Digital Communications, 5th ed., eq. (4.3-30); Cho and Yoon 2002",
             expect="holds",
             check=lambda r, m=_m, metric=_metric: r.agrees(
-                metric, f"{2**m}-QAM", f"{2**m}-QAM, exact"
+                metric, f"{2**m}-QAM", f"{2**m}-QAM, exact", floor=1e-4
             ),
         )
 
