@@ -190,7 +190,13 @@ class Results:
 
 
 def gather_units(records):
-    """{x: (curves, values [units, curves, 2])} of a log, in unit order, without gaps."""
+    """{x: (curves, values [units, curves, 2])} of a log, in unit order, without gaps.
+
+    Raises
+    ------
+    UserError
+        When the groups of one point name different curves.
+    """
     groups = {}
     for record in records:
         if record["kind"] == "units":
@@ -202,10 +208,25 @@ def gather_units(records):
             record = by_first[first]
             if first > len(values):
                 break  # a gap: nothing beyond it counts
+            if curves is not None:
+                same_curves(curves, record["curves"], x)
             values.extend(record["values"][len(values) - first :])
             curves = record["curves"]
         found[x] = curves, np.asarray(values, float)
     return found
+
+
+def same_curves(logged, new, x):
+    """Refuse to add units to those of other curves: values are matched by position.
+
+    The configuration does not tell: an edited step has the same one.
+    """
+    logged, new = (["/".join(curve) for curve in curves] for curves in (logged, new))
+    if logged != new:
+        raise UserError(
+            f"x = {x:g}: the log holds the curves {', '.join(logged)}, the experiment now gives "
+            f"{', '.join(new)}; its code has changed: give another --out"
+        )
 
 
 def gather_steps(records):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import pathlib
 import platform
 import time
@@ -116,10 +117,21 @@ def _simulate(experiment, config, store, mode, progress):
         for name, recursion in experiment.recursions.items()
     }
     if experiment.table_run and not any(r["kind"] == "table" for r in store.records):
-        store.append({"kind": "table", "rows": experiment.table_run(config)})
+        store.append({"kind": "table", "rows": _finite(experiment.table_run(config))})
     if experiment.sweep_run:
         return run_sweep(experiment, config, store, mode, trained, progress)
     return 0.0
+
+
+def _finite(rows):
+    """The rows of a table; a value that is not finite is refused by name."""
+    for entry in rows:
+        if not math.isfinite(entry["value"]):
+            what = f"{entry['metric']}/{entry['curve']}"
+            raise UserError(
+                f"table: {what} at x = {entry['x']} is {entry['value']}; a finite value is needed"
+            )
+    return rows
 
 
 def _versions():

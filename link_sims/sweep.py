@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from .results import gather_units
+from .results import gather_units, same_curves
 from .stopping import stop
 
 __all__ = ["UnitExecutor", "run_sweep"]
@@ -137,20 +137,20 @@ def _stop(experiment, config, curves, values):
 
 def _run_point(experiment, config, folder, executor, x, values, progress):
     """Add groups of units to one point until it stops."""
-    curves = executor.curves if executor is not None else None
+    curves = gather_units(folder.records)[x][0] if len(values) else None
     seconds, fold = 0.0, 1
     progress.point(x, len(values), config.max_units)
     while True:
-        if len(values):
-            curves = curves or gather_units(folder.records)[x][0]
-            if _stop(experiment, config, curves, values)[0] is not None:
-                progress.point(x, config.max_units, config.max_units)
-                return seconds
+        if len(values) and _stop(experiment, config, curves, values)[0] is not None:
+            progress.point(x, config.max_units, config.max_units)
+            return seconds
         count = min(fold, config.max_units - len(values))
         start = time.perf_counter()
         new = executor(x, len(values), count)
         elapsed = time.perf_counter() - start
         seconds += elapsed
+        if len(values):
+            same_curves(curves, executor.curves, x)
         curves = executor.curves
         bad = np.argwhere(~np.isfinite(new))
         if len(bad):
