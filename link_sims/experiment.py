@@ -25,8 +25,9 @@ __all__ = [
 
 
 def _distinct(values):
-    if len(set(values)) < len(values):
-        raise ValueError("values must differ from each other")
+    # Thousandths are the words of the keys: closer points would share their random numbers.
+    if len({round(1000 * v) for v in values}) < len(values):
+        raise ValueError("values must differ from each other by at least 0.001")
     return values
 
 
