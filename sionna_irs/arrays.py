@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from .layer import deserialize_arguments, recorded_arguments, serialize_arguments, to_dtype
 
-__all__ = ["ULA", "UPA"]
+__all__ = ["DualPolarized", "ULA", "UPA", "sionna_order"]
 
 
 def _positive_int(name, value):
@@ -19,6 +19,39 @@ def _positive(name, value):
     if not np.isfinite(value) or value <= 0:
         raise ValueError(f"{name} = {value!r}; a positive number is needed")
     return float(value)
+
+
+def _turn(cycles):
+    """exp(j 2 pi x)"""
+    phase = 2 * np.pi * cycles
+    return tf.complex(tf.cos(phase), tf.sin(phase))
+
+
+def sionna_order(array):
+    """Where Sionna's panels keep our elements: ours = Sionna's [..., order].
+
+    Sionna (the 3GPP models and the ray tracer) counts a panel column by column from the top left;
+    our index is row-major with rows upwards. Linear arrays are the same in both.
+
+    Parameters
+    ----------
+    array : ULA, UPA or DualPolarized
+
+    Returns
+    -------
+    np.ndarray, [num_ant], int
+
+    Examples
+    --------
+    >>> import sionna_irs as irs
+    >>> irs.sionna_order(irs.UPA(3, 4)).tolist()
+    [2, 5, 8, 11, 1, 4, 7, 10, 0, 3, 6, 9]
+    """
+    if isinstance(array, DualPolarized):
+        order = sionna_order(array.array)
+        return np.concatenate([order, order + array.array.num_ant])
+    rows, cols = array.shape
+    return (np.arange(rows)[::-1, None] + rows * np.arange(cols)).ravel()
 
 
 class _Array:
@@ -71,6 +104,51 @@ class _Array:
         offsets = tf.constant(self.positions - self.positions[0], real)
         phase = 2 * np.pi * (y[..., None] * offsets[:, 1] + z[..., None] * offsets[:, 2])
         return tf.complex(tf.cos(phase), tf.sin(phase))
+
+    def wave_response(self, wave, dtype=tf.complex64):
+        r"""Response, relative to the array's centre, to plane or spherical waves.
+
+        With the source at distance L in direction :math:`\hat r`, and the element at p from the
+        centre: :math:`\frac L\ell e^{-j2\pi(\ell-L)}`, :math:`\ell=\|L\hat r-p\|` (all in
+        wavelengths). A plane wave is the limit :math:`e^{j2\pi\,\hat r\cdot p}`. The image of a
+        source in plane reflectors is a source, so L is the length of the whole path.
+
+        Parameters
+        ----------
+        wave : tf.Tensor, [..., 3] or [..., 4], real
+            Unit vector away from the array, in its own axes; the fourth entry is 1/L
+            [1/wavelength], 0 for a plane wave.
+        dtype : tf.complex64 or tf.complex128
+
+        Returns
+        -------
+        tf.Tensor, [..., num_ant], `dtype`
+
+        Examples
+        --------
+        >>> import sionna_irs as irs
+        >>> irs.UPA(2, 2).wave_response([[1.0, 0.0, 0.0]]).numpy().round(6)
+        array([[1.+0.j, 1.+0.j, 1.+0.j, 1.+0.j]], dtype=complex64)
+        """
+        wave = to_dtype(wave, tf.as_dtype(dtype).real_dtype)
+        offsets = self.positions - self.positions.mean(0)
+        if wave.shape[-1] == 3 and self.shape is not None:
+            # Rows and columns separate: sqrt(N) exponentials instead of N.
+            rows, cols = self.shape
+            vertical = _turn(wave[..., 2:] * to_dtype(offsets[::cols, 2], wave.dtype))
+            horizontal = _turn(wave[..., 1:2] * to_dtype(offsets[:cols, 1], wave.dtype))
+            grid = vertical[..., :, None] * horizontal[..., None, :]
+            return tf.reshape(grid, tf.concat([tf.shape(grid)[:-2], [rows * cols]], 0))
+        offsets = to_dtype(offsets, wave.dtype)
+        along = tf.linalg.matmul(wave[..., :3], offsets, transpose_b=True)
+        if wave.shape[-1] == 3:
+            return _turn(along)
+        near = wave[..., 3:]
+        # l - L without the difference of two large numbers.
+        squared = tf.reduce_sum(tf.square(offsets), -1)
+        ratio = tf.sqrt(1 - 2 * near * along + tf.square(near) * squared)
+        excess = (near * squared - 2 * along) / (1 + ratio)
+        return _turn(-excess) / tf.cast(ratio, dtype)
 
     def get_config(self):
         """The constructor's arguments."""
@@ -156,3 +234,28 @@ class UPA(_Array):
         self.positions[:, 1] = _positive("spacing_h", spacing_h) * cols
         self.positions[:, 2] = _positive("spacing_v", spacing_v) * rows
         self.shape = (num_rows, num_cols)
+
+
+class DualPolarized(_Array):
+    """Two elements of orthogonal polarisations at every position: twice the elements.
+
+    Sionna's order: all elements of the first polarisation, then all of the second. A surface on
+    it has independent coefficients for both; conversion from one to the other is not modelled.
+
+    Parameters
+    ----------
+    array : ULA or UPA
+
+    Examples
+    --------
+    >>> import sionna_irs as irs
+    >>> irs.DualPolarized(irs.UPA(2, 2)).num_ant
+    8
+    """
+
+    def __init__(self, array):
+        if not isinstance(array, (ULA, UPA)):
+            raise ValueError(f"array = {array!r}; a ULA or a UPA is needed")
+        self.array = array
+        self.positions = np.concatenate([array.positions, array.positions])
+        self.shape = None

@@ -138,6 +138,8 @@ def deserialize_arguments(config):
 
 # Keras cannot write complex numbers; they travel as pairs of real arrays under this key.
 _COMPLEX_KEY = "sionna_irs_complex"
+# Tuples may hold such numbers, too.
+_TUPLE_KEY = "sionna_irs_tuple"
 
 
 def _serialize(value):
@@ -150,6 +152,8 @@ def _serialize(value):
         return {_COMPLEX_KEY: [array.real.tolist(), array.imag.tolist()]}
     if isinstance(value, dict):
         return {k: _serialize(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return {_TUPLE_KEY: [_serialize(v) for v in value]}
     return keras.saving.serialize_keras_object(value)
 
 
@@ -158,6 +162,8 @@ def _deserialize(value):
         if _COMPLEX_KEY in value:
             real, imag = (np.asarray(part) for part in value[_COMPLEX_KEY])
             return (real + 1j * imag)[()]
+        if _TUPLE_KEY in value:
+            return tuple(_deserialize(v) for v in value[_TUPLE_KEY])
         if "class_name" not in value:
             return {k: _deserialize(v) for k, v in value.items()}
     return keras.saving.deserialize_keras_object(value)

@@ -315,3 +315,34 @@ def integers(shape, high, dtype=tf.int32):
             dtype,
         )
     return tf.random.Generator.uniform(config.tf_rng, _as_shape(shape), 0, high, tf.as_dtype(dtype))
+
+
+def distinct(batch_size, count, high):
+    """Integers in [0, high), all different within an example: draws without replacement.
+
+    Parameters
+    ----------
+    batch_size : int
+    count : int
+        At most `high`.
+    high : int
+        At most 2^31 - 1.
+
+    Returns
+    -------
+    tf.Tensor, int32, [batch_size, count]
+
+    Examples
+    --------
+    >>> from sionna_irs.random import distinct
+    >>> sorted(distinct(1, 3, 3)[0].numpy().tolist())
+    [0, 1, 2]
+    """
+    picks = integers([batch_size, 1], high)
+    for k in range(1, count):
+        # A draw among the integers that are left, moved past the earlier picks below it.
+        rank = integers([batch_size, 1], high - k)
+        gaps = tf.sort(picks, -1) - tf.range(k)
+        moved = rank + tf.reduce_sum(tf.cast(gaps <= rank, tf.int32), -1, keepdims=True)
+        picks = tf.concat([picks, moved], -1)
+    return picks

@@ -160,8 +160,9 @@ class CoordinateAscent(LinkLayer):
         n = links["tx>s1"].shape[-2]
         if u.shape.rank < 3:
             raise ValueError(f"the cascade has shape {u.shape}; [batch, ..., M, N+1] is needed")
-        if u.shape.rank > 3:  # the users' antennas side by side
-            u = tf.reshape(u, [-1, u.shape[-3] * u.shape[-2], u.shape[-1]])
+        if u.shape.rank > 3:  # the antennas of all users and subcarriers side by side
+            antennas = math.prod(u.shape[1:-1])
+            u = tf.reshape(u, [tf.shape(u)[0], antennas, u.shape[-1]])
         columns = tf.transpose(u, [2, 0, 1])
         field = tf.reduce_sum(columns, 0)
         elements, phases = columns[:n], tf.zeros([n, tf.shape(u)[0]], self.rdtype)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from .. import random
@@ -14,7 +15,9 @@ class Surface(LinkLayer):
     r"""Base of all surfaces: a real control becomes reflection coefficients :math:`\theta`.
 
     The coefficients multiply the wave: :math:`H=H_{out}\,\mathrm{diag}(\theta)\,H_{in}`. Derive
-    from it and write ``reflection(control)``, real [..., N] to complex [..., N].
+    from it and write ``reflection(control)``, real [..., N] to complex [..., N]. Elements that
+    depend on frequency say ``frequency_selective = True`` and take
+    ``reflection(control, frequencies=None)`` with the result of :meth:`response`.
 
     Parameters
     ----------
@@ -22,8 +25,9 @@ class Surface(LinkLayer):
         Geometry; its ``num_ant`` is the number of elements N.
     trainable : bool
         Whether the surface's own control is a trainable weight.
-    initial : "zeros", "random" or array, [N]
-        Start of the own control; "random" is uniform in [0, 2 pi), drawn at construction.
+    initial : str or array, [N]
+        Start of the own control: a name of :meth:`starts` or values. For phases "zeros", or
+        "random", uniform in [0, 2 pi), drawn at construction.
 
     Input
     -----
@@ -50,27 +54,84 @@ class Surface(LinkLayer):
     """
 
     inputs = {"control": Input("real", "num_elements")}
+    frequency_selective = False
 
     def __init__(self, panel, trainable=False, initial="zeros", **kwargs):
         super().__init__(**kwargs)
         self.panel = panel
         self.num_elements = panel.num_ant
-        if isinstance(initial, str) and initial not in ("zeros", "random"):
-            raise ValueError(f"initial = {initial!r}; 'zeros', 'random' or an array is needed")
-        shape = [self.num_elements]
-        if isinstance(initial, str):
-            start = tf.zeros(shape) if initial == "zeros" else random.uniform(shape)
-            start = 2 * math.pi * start
-        else:
-            start = tf.reshape(tf.constant(initial, tf.float64), shape)
         self.control = self.add_weight(
-            shape=shape, initializer="zeros", trainable=trainable, name="control"
+            shape=[self.num_elements], initializer="zeros", trainable=trainable, name="control"
         )
-        self.control.assign(tf.cast(start, self.rdtype))
+        self.control.assign(tf.cast(self._start(initial), self.rdtype))
+
+    def starts(self):
+        """Named starts of the own control: name -> (low, high) of a uniform draw.
+
+        Returns
+        -------
+        dict
+            Equal ends are a constant start.
+        """
+        return {"zeros": (0.0, 0.0), "random": (0.0, 2 * math.pi)}
+
+    def _start(self, initial):
+        shape = [self.num_elements]
+        if not isinstance(initial, str):
+            return tf.reshape(tf.constant(initial, tf.float64), shape)
+        starts = self.starts()
+        if initial not in starts:
+            names = ", ".join(map(repr, starts))
+            raise ValueError(f"initial = {initial!r}; {names} or an array is needed")
+        low, high = starts[initial]
+        if low == high:
+            return tf.fill(shape, tf.constant(low, tf.float64))
+        return low + (high - low) * tf.cast(random.uniform(shape), tf.float64)
 
     def reflection(self, control):
         """Reflection coefficients [..., N], complex, of controls [..., N], real."""
         raise TypeError(f"{type(self).__name__} must define reflection(control)")
 
+    def response(self, control=None, frequencies=(0.0,)):
+        r"""Reflection coefficients at several frequencies, :math:`\theta_n(f)`.
+
+        Parameters
+        ----------
+        control : tf.Tensor, [..., N], real, or None
+            None takes the surface's own control.
+        frequencies : array or tf.Tensor, [F], real
+            Relative to the carrier [Hz].
+
+        Returns
+        -------
+        tf.Tensor, [..., F, N], complex
+            The same at every frequency unless the class is ``frequency_selective``.
+
+        Raises
+        ------
+        ValueError
+            When `frequencies` is not of shape [F].
+
+        Examples
+        --------
+        >>> import tensorflow as tf, sionna_irs as irs
+        >>> irs.IdealPhases(irs.ULA(2)).response(tf.zeros([5, 2]), [-1e6, 0.0, 1e6]).shape
+        TensorShape([5, 3, 2])
+        """
+        if not tf.is_tensor(frequencies):
+            frequencies = np.asarray(frequencies, float)
+        if len(frequencies.shape) != 1 or frequencies.shape[0] == 0:
+            raise ValueError(
+                f"frequencies has shape {tuple(frequencies.shape)}; [F] with F >= 1 is needed"
+            )
+        control = self._admit("control", self._own(control), {})
+        if self.frequency_selective:
+            return self.reflection(control, frequencies)
+        count = frequencies.shape[0] or tf.size(frequencies)
+        return tf.repeat(self.reflection(control)[..., None, :], count, axis=-2)
+
+    def _own(self, control):
+        return tf.convert_to_tensor(self.control) if control is None else control
+
     def call(self, control=None):
-        return self.reflection(tf.convert_to_tensor(self.control) if control is None else control)
+        return self.reflection(self._own(control))

@@ -24,6 +24,8 @@ STATISTICS = irs.CascadedChannel(2, 3).statistics
 PILOTS = irs.SurfacePilots(3, 4)
 NO = np.array(0.3)
 LINKS = {"tx>s1": cplx(2, 3, 1), "s1>rx": cplx(2, 2, 3), "tx>rx": cplx(2, 2, 1)}
+WIDE_LINKS = {"tx>s1": cplx(2, 4, 3, 1), "s1>rx": cplx(2, 4, 2, 3), "tx>rx": cplx(2, 4, 2, 1)}
+DELAY = irs.exponential_delay_covariance(3e-7, [0.0, 1e6, 2e6])
 
 # Reasons that several layers share.
 DRAWS = {"gradient": "draws random numbers; it has no differentiable input"}
@@ -83,9 +85,9 @@ def surface(cls, **kwargs):
     )  # fmt: skip
 
 
-def policy(cls, **arguments):
+def policy(cls, links=LINKS, **arguments):
     return case(
-        cls, arguments, {"links": LINKS},
+        cls, arguments, {"links": links},
         skip={"gradient": DECIDES, "fresh process": LINK_INPUT},
     )  # fmt: skip
 
@@ -115,6 +117,12 @@ CASES = {
         irs.SurfaceChannel, {"hops": HOPS, "surfaces": SURFACES}, {"batch_size": 2},
         skip=NOT_A_TENSOR,
     ),
+    "SurfaceCIR": case(
+        irs.SurfaceCIR,
+        {"hops": {**HOPS, "tx>rx": (cplx(1, 1, 2, 1, 1, 3, 1), np.abs(real(1, 1, 1, 3)))},
+         "surfaces": SURFACES, "num_paths": 1},
+        {"batch_size": 2, "num_time_steps": 3, "sampling_frequency": 1e6}, skip=NOT_A_TENSOR,
+    ),
     "CascadedChannel": case(
         irs.CascadedChannel, {"num_rx_ant": 2, "num_elements": 3}, {"batch_size": 2},
         skip=NOT_A_TENSOR,
@@ -130,6 +138,15 @@ CASES = {
         irs.SampleLMMSEEstimator, covariances=np.stack([np.eye(2), [[2, 0.5j], [-0.5j, 1]]])
     ),
     "BayesEstimator": estimator(irs.BayesEstimator),
+    "OFDMLMMSEEstimator": case(
+        irs.OFDMLMMSEEstimator,
+        {"pilots": PILOTS, "frequency_covariance": (DELAY, DELAY), "pilot_subcarriers": [0, 2]},
+        {"y": cplx(2, 2, 2, 4), "no": NO}, ("y",),
+        awkward={"zero observation": {"y": np.zeros([2, 2, 2, 4], complex)}},
+        invariances={
+            "phase": (lambda i: {**i, "y": 1j * i["y"]}, lambda o: [1j * o[0], o[1]])
+        },
+    ),
     "MRTPrecoder": precoder(irs.MRTPrecoder, power="per_user"),
     "ZFPrecoder": precoder(irs.ZFPrecoder),
     "RZFPrecoder": precoder(irs.RZFPrecoder),
@@ -139,6 +156,8 @@ CASES = {
     "RandomPhases": policy(irs.RandomPhases),
     "AlignedPhases": policy(irs.AlignedPhases),
     "CoordinateAscent": policy(irs.CoordinateAscent, num_bits=2, num_iter=2),
+    "StrongestTap": policy(irs.StrongestTap, links=WIDE_LINKS, num_bits=2),
+    "RateAscent": policy(irs.RateAscent, links=WIDE_LINKS, snr=0.5, num_iter=2),
 }  # fmt: skip
 
 ABSTRACT = {"LinkLayer", "Link", "Surface", "Precoder", "Receiver", "PilotEstimator"}
