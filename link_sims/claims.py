@@ -106,7 +106,11 @@ class Paired:
 
     def within_db(self, tolerance_db):
         """The ratio of both is within ``tolerance_db`` of 0 dB."""
-        return self._log_inside(-tolerance_db, tolerance_db, 10 / math.log(10), "dB")
+        return self.db_between(-tolerance_db, tolerance_db)
+
+    def db_between(self, low_db, high_db):
+        """First over second lies between ``low_db`` and ``high_db``."""
+        return self._log_inside(low_db, high_db, 10 / math.log(10), "dB")
 
     def ratio_between(self, low, high):
         """First over second lies between ``low`` and ``high``."""

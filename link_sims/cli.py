@@ -39,12 +39,24 @@ def main():
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except Exception as error:
-        if not hasattr(error, "format_message"):  # not an error of the command line
+        if hasattr(error, "format_message"):  # an error of the command line
+            _fail(error.format_message())
+        if not _refused(error):
             raise
-        _fail(error.format_message())
+        _fail(error)
     if code == 130:
         print("interrupted; the same command goes on from here", file=sys.stderr)
     sys.exit(code)
+
+
+def _refused(error):
+    """Whether the library refused an argument, or has no ray tracer: nothing else went wrong."""
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    module = trace.tb_frame.f_globals.get("__name__", "")
+    expected = isinstance(error, ValueError) or type(error).__name__ == "RayTracingError"
+    return expected and module.startswith("sionna_irs.")
 
 
 def _fail(text):
@@ -183,8 +195,10 @@ def print_results(results):
     """One table for each metric: a row for each x, a column for each curve."""
     from .plotting import _shown
 
-    for metric in dict.fromkeys(m for m, _ in results.curves()):
+    for metric in results.metrics():
         kind = results.experiment.metric(metric)
+        if not kind.listed:
+            continue
         curves = [c for _, c in results.curves(metric)]
         points = sorted(
             {x for c in curves for x in results.points(metric, c)},

@@ -95,6 +95,8 @@ class Metric:
     trials : str or None
         For "ratio" with no errors at all: the metric whose denominator counts the independent
         trials (block errors for bit errors); None takes the number of units.
+    listed : bool
+        Whether printed tables and the usual figures show it; a map has too many numbers.
     """
 
     label: str
@@ -104,6 +106,7 @@ class Metric:
     range: tuple | None = None
     errors: bool = False
     trials: str | None = None
+    listed: bool = True
 
 
 _RATE = {"scale": "log", "range": (0.0, 1.0), "errors": True}

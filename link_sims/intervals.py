@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-__all__ = ["LEVEL", "binomial", "difference", "log_ratio", "ratio", "total"]
+__all__ = ["LEVEL", "binomial", "crossing", "difference", "log_ratio", "ratio", "shift", "total"]
 
 LEVEL = 0.95
 
@@ -95,13 +95,15 @@ def log_ratio(a, b, level=LEVEL):
 def _paired(a, b):
     """Values of two ratios and their influence functions over the units that both have."""
     n = min(len(a), len(b))
-    values, influences = [], []
-    for units in (np.asarray(a, float)[:n], np.asarray(b, float)[:n]):
-        numerator, denominator = total(units)
-        value = numerator / denominator
-        values.append(value)
-        influences.append((units[:, 0] - value * units[:, 1]) * n / denominator)
-    return values, influences
+    return zip(_influence(a[:n]), _influence(b[:n]), strict=True)
+
+
+def _influence(units):
+    """(sum(num)/sum(den), its influence function over the units)."""
+    units = np.asarray(units, float)
+    numerator, denominator = total(units)
+    value = numerator / denominator
+    return value, (units[:, 0] - value * units[:, 1]) * len(units) / denominator
 
 
 def _half_width(influence, level):
@@ -109,3 +111,65 @@ def _half_width(influence, level):
     if n < 2:
         return math.nan
     return _student(n - 1, level) * math.sqrt(float(influence @ influence) / (n - 1) / n)
+
+
+def crossing(points, target, log=False, level=LEVEL):
+    """Interval of the x at which a curve first crosses ``target``.
+
+    Between the two points around it the curve is a straight line.
+
+    Parameters
+    ----------
+    points : dict
+        x -> units, (num, den) each.
+    target : float
+    log : bool
+        Whether the line is straight over the logarithm of the values.
+    level : float
+
+    Returns
+    -------
+    (value, low, high) : float
+        NaN when the curve does not cross, or a logarithm has no value.
+    """
+    return _interval_of(*_crossing(points, target, log), level)
+
+
+def shift(a, b, target, log=False, level=LEVEL):
+    """(value, low, high) of crossing(a) - crossing(b), paired unit by unit at common points."""
+    (x_a, influence), (x_b, other) = (_crossing(points, target, log) for points in (a, b))
+    for x, values in other.items():
+        n = min(len(values), len(influence.get(x, values)))
+        influence[x] = influence.get(x, np.zeros(n))[:n] - values[:n]
+    return _interval_of(x_a - x_b, influence, level)
+
+
+def _crossing(points, target, log):
+    """(x, {point: influence of its units on x}); (NaN, {}) without a crossing."""
+
+    def scale(value):
+        return math.log(value) if log else value
+
+    found = [(x, *_influence(points[x])) for x in sorted(points)]
+    for (x, value, influence), (x1, value1, influence1) in zip(found, found[1:], strict=False):
+        if (value - target) * (value1 - target) > 0 or value == value1:
+            continue
+        if log and min(value, value1, target) <= 0:
+            break
+        rise = scale(value1) - scale(value)
+        share = (scale(target) - scale(value)) / rise
+        slopes = [w * (x1 - x) / rise / (v if log else 1) for w, v in
+                  ((share - 1, value), (-share, value1))]  # fmt: skip
+        return x + share * (x1 - x), {x: slopes[0] * influence, x1: slopes[1] * influence1}
+    return math.nan, {}
+
+
+def _interval_of(value, influences, level):
+    """The value with its interval; the points are independent, so their variances add."""
+    counts = [len(influence) for influence in influences.values()]
+    if math.isnan(value) or min(counts) < 2:
+        return value, math.nan, math.nan
+    variance = sum(float(i @ i) / (n - 1) / n for i, n in
+                   zip(influences.values(), counts, strict=True))  # fmt: skip
+    half = _student(min(counts) - 1, level) * math.sqrt(variance)
+    return value, value - half, value + half

@@ -42,7 +42,7 @@ def render(results):
 def draw(results, figure_class):
     """The figure of a run: one panel for each metric, or the experiment's own drawing."""
     experiment = results.experiment
-    metrics = list(dict.fromkeys(metric for metric, _ in results.curves()))
+    metrics = [m for m in results.metrics() if experiment.metric(m).listed]
     figure = figure_class(figsize=(3.5 * max(1, len(metrics)), 3.6), layout="constrained")
     if experiment.draw is not None:
         experiment.draw(results, figure)

@@ -71,6 +71,10 @@ class Results:
         names = [*self.units, *(c for c in self.exact if c not in self.units)]
         return [c for c in names if metric is None or c[0] == metric]
 
+    def metrics(self):
+        """Names of the metrics, in the order of their curves."""
+        return list(dict.fromkeys(metric for metric, _ in self.curves()))
+
     def points(self, metric, curve):
         """The x of a curve in ascending order."""
         points = {**self.exact.get((metric, curve), {}), **self.units.get((metric, curve), {})}
@@ -121,6 +125,23 @@ class Results:
     def paired(self, metric, a, b, x):
         """Two curves on the same draws, to be compared: ``.less()``, ``.within_db(0.1)``."""
         return Paired(*(self._find(metric, curve, x) for curve in (a, b)))
+
+    def crossing(self, metric, curve, target):
+        """The x at which a simulated curve crosses ``target``, to be judged like :meth:`at`."""
+        return Value(*intervals.crossing(self._simulated(metric, curve), target, self._log(metric)))
+
+    def shift(self, metric, a, b, target):
+        """How much larger the crossing of the first curve is, on the same draws."""
+        curves = (self._simulated(metric, curve) for curve in (a, b))
+        return Value(*intervals.shift(*curves, target, self._log(metric)))
+
+    def _simulated(self, metric, curve):
+        return self.units.get((metric, curve)) or self._find(metric, curve, "any")
+
+    def _log(self, metric):
+        """Whether a metric is drawn over a logarithm."""
+        kind = self.experiment.metric(metric)
+        return kind.db or kind.scale == "log"
 
     def agrees(self, metric, simulated, theory, rel=0.25, floor=0.0):
         """Whether a simulated curve covers an exact one at every point they share.

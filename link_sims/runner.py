@@ -1,8 +1,10 @@
 """One run of an experiment: recursions, table, sweep; then results, figure, verdicts."""
 
+import contextlib
 import hashlib
 import json
 import math
+import os
 import pathlib
 import platform
 import time
@@ -76,10 +78,11 @@ def run(
     from . import backend
 
     config = experiment.resolve(profile) if config is None else config
-    path = folder_of(experiment, profile, config, out) if folder is None else folder
+    path = pathlib.Path(folder or folder_of(experiment, profile, config, out))
     progress = Progress(quiet)
     identity = identity_of(experiment, profile, config)
-    with RunFolder(path, identity, progress.note) as store:
+    root = pathlib.Path(out if folder is None else path.parent)
+    with scene_cache(root / "scene-cache"), RunFolder(path, identity, progress.note) as store:
         began, seconds, mode = time.monotonic(), 0.0, None
         try:
             if not _finished(experiment, config, store.records):
@@ -94,6 +97,19 @@ def run(
         if figure:
             draw_figure(results, store.path)
     return results, store.path
+
+
+@contextlib.contextmanager
+def scene_cache(folder):
+    """Keep solved scenes in ``folder``, next to the run folders, unless the user chose another."""
+    name = "SIONNA_IRS_CACHE"
+    chosen = os.environ.get(name)
+    os.environ.setdefault(name, str(pathlib.Path(folder).absolute()))
+    try:
+        yield
+    finally:
+        if chosen is None:
+            del os.environ[name]
 
 
 def _finished(experiment, config, records):
@@ -194,9 +210,19 @@ def draw_figure(results, path):
     """``figure.png`` and ``figure.pdf`` in a run folder; returns the path of the first."""
     from .plotting import render
 
-    for suffix, data in render(results).items():
+    with scene_cache(_cache_above(path)):
+        files = render(results)
+    for suffix, data in files.items():
         write_atomic(pathlib.Path(path) / f"figure.{suffix}", data)
     return pathlib.Path(path) / "figure.png"
+
+
+def _cache_above(path):
+    """The folder of solved scenes that the run used."""
+    for parent in pathlib.Path(path).absolute().parents:
+        if (parent / "scene-cache").is_dir():
+            return parent / "scene-cache"
+    return pathlib.Path(path) / "scene-cache"
 
 
 def load(experiment, folder):

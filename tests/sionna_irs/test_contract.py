@@ -103,6 +103,11 @@ CASES = {
         irs.DiscretePhases, arguments={"num_bits": 2}, skip={"gradient": ROUNDS}
     ),
     "CoupledAmplitude": surface(irs.CoupledAmplitude, skip={"gradient": UNUSED}),
+    "Varactor": case(
+        irs.Varactor, {"panel": PANEL},
+        {"control": np.array([[0.42, 0.45, 0.47], [0.43, 0.44, 0.48]])}, ("control",),
+        awkward={"ends": {"control": np.array([[0.1, 0.253, 0.5]])}},
+    ),
     "RicianHop": case(
         irs.RicianHop, {"tx_array": USER, "rx_array": PANEL, "k_factor": 2.0}, {"batch_size": 2},
         skip=NOT_A_TENSOR,
@@ -126,6 +131,10 @@ CASES = {
     "CascadedChannel": case(
         irs.CascadedChannel, {"num_rx_ant": 2, "num_elements": 3}, {"batch_size": 2},
         skip=NOT_A_TENSOR,
+    ),
+    "SceneCascade": case(
+        irs.SceneCascade, {"num_rx_ant": 2, "num_elements": 3, "spacing": 20.0},
+        {"batch_size": 2}, skip=NOT_A_TENSOR,
     ),
     "SurfacePilots": case(
         irs.SurfacePilots, {"num_elements": 3, "num_patterns": 4},
