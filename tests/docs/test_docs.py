@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import inspect
+import os
 import pathlib
 import pkgutil
 import re
@@ -49,7 +50,7 @@ def python_blocks(path):
     return re.findall(r"```python\n(.*?)```", path.read_text(), re.S)
 
 
-@pytest.mark.parametrize("name", ["link_model", "surface"])
+@pytest.mark.parametrize("name", ["link_model", "ofdm", "surface"])
 def test_how_to_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -74,6 +75,20 @@ def test_how_to_experiment_runs(tmp_path):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert "verdict: holds" in done.stdout
+
+
+def test_tutorial_runs(tmp_path):
+    script = (ROOT / "docs/tutorials/scene.py").read_text()
+    lines = [line for line in script.splitlines() if line and not line.startswith("#")]
+    assert len(lines) <= 60
+    assert "max_units=5" in script
+    (tmp_path / "scene.py").write_text(script.replace("max_units=5", "max_units=2"))
+    done = subprocess.run(
+        [sys.executable, "scene.py"], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "scene.png").stat().st_size > 20_000
 
 
 def test_readme_example_and_commands():

@@ -132,6 +132,10 @@ CASES = {
         irs.CascadedChannel, {"num_rx_ant": 2, "num_elements": 3}, {"batch_size": 2},
         skip=NOT_A_TENSOR,
     ),
+    "RoomChannel": case(
+        irs.RoomChannel, {"num_users": 2, "num_ant": 3, "split": "test", "stride": 40},
+        {"batch_size": 2}, skip=NOT_A_TENSOR,
+    ),
     "SceneCascade": case(
         irs.SceneCascade, {"num_rx_ant": 2, "num_elements": 3, "spacing": 20.0},
         {"batch_size": 2}, skip=NOT_A_TENSOR,

@@ -21,7 +21,14 @@ MISSING_SIONNA = "sionna.rt cannot be imported: pip install sionna"
 
 
 class RayTracingError(RuntimeError):
-    """The ray tracer could not be started, or failed; the message is one line."""
+    """The ray tracer could not be started, or failed; the message is one line.
+
+    Examples
+    --------
+    >>> import sionna_irs as irs
+    >>> issubclass(irs.RayTracingError, RuntimeError)
+    True
+    """
 
 
 def run_worker(request):
