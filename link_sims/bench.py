@@ -7,6 +7,8 @@ YARDSTICKS = {
     "random": ("channel", "random_numbers"),
     "channel": ("channel", "channel_draws"),
     "qam": ("qam", "qam_counting"),
+    "composition": ("cir", "composition"),
+    "far-field": ("cir", "far_field"),
     "linalg": ("linalg", "small_systems"),
     "runner": ("overhead", "runner_overhead"),
 }

@@ -93,8 +93,9 @@ def test_tutorial_runs(tmp_path):
 
 def test_readme_example_and_commands():
     text = (ROOT / "README.md").read_text()
+    names = {}
     for block in re.findall(r"```python\n(.*?)```", text, re.S):
-        exec(block, {})
+        exec(block, names)
     assert 'pip install ".[test]" && link-sims run quickstart' in text
     for link in re.findall(r"\]\(((?:docs|LICENSE)[^)]*)\)", text):
         assert (ROOT / link).is_file(), link
