@@ -6,13 +6,20 @@ import numpy as np
 import tensorflow as tf
 from sionna.phy.channel import ChannelModel
 
+from ..surface.surface import as_frequencies
 from .graph import SurfaceGraph, push
-from .guards import warn_if_frequency_selective, warn_if_normalized
-from .hops import CIRHop, MatrixHop, panel_order
-from .links import Links
-from .paths import CIR, join, response, sizes, spread, through_surface
+from .guards import (
+    refuse_misfits,
+    refuse_other_axes,
+    refuse_other_sizes,
+    warn_if_frequency_selective,
+    warn_if_normalized,
+)
+from .hops import CIRHop, MatrixHop, panel_order, user_axis
+from .matrices import hop_responses, link_matrices
+from .paths import CIR, join, sizes, spread, static, through_surface
 from .pruning import paths_for, prune_paths
-from .table import CIRTable, TableHop
+from .table import CIRTable, TableHop, common_pick
 
 __all__ = ["SurfaceCIR"]
 
@@ -114,10 +121,13 @@ class SurfaceCIR(SurfaceGraph):
         memory_limit=4e9,
         **kwargs,
     ):
-        self._user_axis = _user_axis(hops)
+        self._user_axis = user_axis(hops)
         super().__init__(hops, surfaces, **kwargs)
         # A method: Keras would wrap the table itself, a dictionary.
-        self._pick = self._common_table()
+        self._pick = common_pick(self.hops.values())
+        # Layers within hops, for Keras to find their weights.
+        inner = [part for hop in self.hops.values() for part in vars(hop).values()]
+        self._hop_layers = [part for part in inner if isinstance(part, tf.keras.layers.Layer)]
         if max_energy_loss is not None and not 0 < max_energy_loss < 1:
             raise ValueError(f"max_energy_loss = {max_energy_loss}; a number in (0, 1) is needed")
         if num_paths is not None and (not isinstance(num_paths, int) or num_paths < 1):
@@ -127,7 +137,7 @@ class SurfaceCIR(SurfaceGraph):
         if not memory_limit > 0:
             raise ValueError(f"memory_limit = {memory_limit}; a positive number is needed")
         self.policy, self.memory_limit, self.subtract_delay = policy, memory_limit, subtract_delay
-        self.frequencies = None if frequencies is None else np.asarray(frequencies, float)
+        self.frequencies = None if frequencies is None else as_frequencies(frequencies)
         # Paths to keep after each surface that a path meets, in the order of composition.
         self._kept = num_paths
         if max_energy_loss is not None:
@@ -153,17 +163,6 @@ class SurfaceCIR(SurfaceGraph):
         hop = hop.astype(complex)[None, None, :, None, :, None, None]
         return CIRTable({name: (hop, np.zeros([1, 1, 1, 1]))})[name]
 
-    def _common_table(self):
-        """How samples are picked when hops have several: they are drawn together."""
-        tables = {id(h.table): h.table for h in self.hops.values() if isinstance(h, TableHop)}
-        several = [t for t in tables.values() if t.num_samples > 1]
-        if len(several) > 1:
-            raise ValueError(
-                f"hops hold {len(several)} tables of several samples; one table is needed, whose "
-                "samples belong together"
-            )
-        return several[0].pick if several else None
-
     def draw(self, batch_size, num_time_steps=1, sampling_frequency=1.0, index=None):
         """Draw every hop.
 
@@ -180,7 +179,7 @@ class SurfaceCIR(SurfaceGraph):
             Hop -> :class:`CIR`, its antennas at surfaces in the order of our panels. A hop that
             is the same for all examples has batch 1, one that stands still has 1 time step.
         """
-        batch_size = _static(batch_size)
+        batch_size = static(batch_size)
         if self._pick is not None:
             index = self._pick(batch_size, index)
         elif index is not None:
@@ -194,7 +193,7 @@ class SurfaceCIR(SurfaceGraph):
                 self._check_memory(name, hop, batch_size, num_time_steps)
                 cir, arrays = hop.draw(batch_size, num_time_steps, sampling_frequency), {}
             cir = CIR(
-                tf.cast(cir.a, self.cdtype) if isinstance(hop, TableHop) else self.cast(cir.a, name),
+                self.cast(cir.a, name),
                 *(None if x is None else tf.cast(x, self.rdtype) for x in cir[1:]),
             )
             if hop.order == "sionna":
@@ -234,20 +233,21 @@ class SurfaceCIR(SurfaceGraph):
         Returns
         -------
         (a, tau) or (a, tau, loss)
-            As a call gives them; loss [batch], real. Nothing is broadcast to the batch or to the
-            time steps where all hops agree.
+            As a call gives them, but nothing is broadcast to the batch or to the time steps where
+            all hops agree. Loss [batch], real: at one surface exact, at several as if every path
+            met all of them.
 
         Raises
         ------
         ValueError
             When a hop or a surface is missing, or a product would not fit into memory.
         """
-        loss, kept = [], []
+        loss, numbers = [], []
 
         def times(arrow, out, theta_n, into):
             cir, bound = self._through(arrow, theta_n, into, out)
-            number = self._kept[len(kept)] if isinstance(self._kept, list) else self._kept
-            kept.append(number)
+            number = self._kept[len(numbers)] if isinstance(self._kept, list) else self._kept
+            numbers.append(number)
             if number is None or number >= sizes(cir.tau)[3]:
                 return cir
             ranked = bound() if self.surfaces[arrow[0]].trainable_variables else None
@@ -258,10 +258,14 @@ class SurfaceCIR(SurfaceGraph):
         cir = self._push(cirs, theta, times)
         if not return_loss:
             return cir.a, cir.tau
-        return cir.a, cir.tau, tf.add_n(loss) if loss else tf.zeros([1], self.rdtype)
+        kept = tf.ones([1], self.rdtype)
+        for dropped in loss:
+            kept *= 1 - dropped
+        return cir.a, cir.tau, 1 - kept
 
     def _push(self, cirs, theta, times):
         self._complete(cirs, theta)
+        cirs = self._fitting(cirs)
         hops = {(a, b): cirs[f"{a}>{b}"] for a, b in self._arrows}
         theta = {name: self.cast(theta[name], name) for name in self.surfaces}
 
@@ -270,11 +274,25 @@ class SurfaceCIR(SurfaceGraph):
 
         return push(hops, theta, "tx", "rx", times, plus)
 
+    def _fitting(self, cirs):
+        """The hops' own responses in their order, checked against each other."""
+        self._complete(cirs, self.surfaces)
+        cirs = {name: cirs[name] for name in self.hops}
+        refuse_misfits(cirs, self.surfaces)
+        return cirs
+
+    def _panels(self):
+        return {name: surface.panel for name, surface in self.surfaces.items()}
+
     def _through(self, arrow, theta, into, out):
         panel = self.surfaces[arrow[0]].panel
-        shape, before = out.a.shape.as_list(), into.a.shape.as_list()
-        product = [max(shape[0] or 1, before[0] or 1), *shape[1:3], *before[3:5], shape[5],
-                   before[5], max(shape[6] or 1, before[6] or 1)]  # fmt: skip
+        after, before, own = out.a.shape, into.a.shape, [*theta.shape[:-1], 1, 1]
+        product = [
+            max(n or 1 for n in (after[0], before[0], own[0])),
+            max(n or 1 for n in (after[6], before[6], own[1])),
+            max(math.prod(n or 1 for n in (*after[1:3], after[5])), panel.num_ant),
+            *before[3:6],
+        ]
         size = math.prod(n or 1 for n in product) * self.cdtype.size
         self._refuse(f"the composition at surface {arrow[0]!r}", size)
         return through_surface(theta, into, out, panel)
@@ -285,7 +303,7 @@ class SurfaceCIR(SurfaceGraph):
         cirs = self.draw(_CALIBRATION_SIZE)
         if self.policy is not None:
             controls = self.policy(self.links(cirs))
-        share = max_energy_loss / len(self.surfaces)
+        share = max_energy_loss / max(1, len(self.surfaces))
 
         def times(arrow, out, theta_n, into):
             cir, bound = self._through(arrow, theta_n, into, out)
@@ -313,40 +331,8 @@ class SurfaceCIR(SurfaceGraph):
             transmitters or receivers.
         """
         frequencies = self.frequencies if frequencies is None else frequencies
-        several = {name: self._users(cir) for name, cir in cirs.items()}
-        if max(several.values(), default=1) > 1 and len(set(several.values()) - {1}) > 1:
-            raise ValueError(f"numbers of users = {several}; one number is needed")
-        found = Links()
-        for name, h in self._responses(cirs, frequencies).items():
-            h = h[:, 0] if frequencies is not None else h[:, 0, 0]
-            users = several[name]
-            if users > 1:
-                h = _split_users(h, users, cirs[name].a.shape[1] == users)
-            found[name] = h
-        batch = max(h.shape[0] or 1 for h in found.values())
-        return Links(
-            {
-                k: tf.broadcast_to(h, [batch, *sizes(h)[1:]]) if h.shape[0] == 1 else h
-                for k, h in found.items()
-            }
-        )
-
-    @staticmethod
-    def _users(cir):
-        num_rx, num_tx = cir.a.shape[1], cir.a.shape[3]
-        if num_rx > 1 and num_tx > 1:
-            raise ValueError(f"a hop has {num_rx} receivers and {num_tx} transmitters: no matrix")
-        return max(num_rx, num_tx)
-
-    def _responses(self, cirs, frequencies):
-        """{hop: H [B, t, F, num_rx * num_rx_ant, num_tx * num_tx_ant]}."""
-        frequencies = self.real([0.0] if frequencies is None else frequencies)
-        found = {}
-        for (start, end), (name, cir) in zip(self._arrows, cirs.items(), strict=True):
-            for node, side in ((start, "tx"), (end, "rx")):
-                cir = spread(cir, side, getattr(self.surfaces.get(node), "panel", None))
-            found[name] = response(cir, frequencies)
-        return found
+        at = self.real([0.0] if frequencies is None else as_frequencies(frequencies))
+        return link_matrices(self._fitting(cirs), self._panels(), at, frequencies is not None)
 
     def response(self, cirs, frequencies, controls=None):
         r"""Frequency response, with elements as they are at each frequency.
@@ -360,19 +346,26 @@ class SurfaceCIR(SurfaceGraph):
         frequencies : array, [F]
             Relative to the carrier [Hz], as ``sionna.phy.channel.subcarrier_frequencies``.
         controls : dict or None
-            Surface -> control [N] or [B, N], real; None takes the surfaces' own.
+            Surface -> control [N], [B, N] or [1 or B, num_time_steps, N], real; None takes the
+            surfaces' own.
 
         Returns
         -------
         tf.Tensor, [batch, num_rx, num_rx_ant, num_tx, num_tx_ant, num_time_steps, F], complex
             As Sionna's ``ApplyOFDMChannel`` takes it.
         """
-        controls = self._known(controls)
+        controls, frequencies = self._known(controls), as_frequencies(frequencies)
+        links = hop_responses(self._fitting(cirs), self._panels(), self.real(frequencies))
         theta = {}
         for name, surface in self.surfaces.items():
             values = surface.response(controls.get(name), frequencies)
-            theta[name] = values[None, None] if values.shape.rank == 2 else values[:, None]
-        h = self.compose_matrices(self._responses(cirs, frequencies), theta)
+            while values.shape.rank < 4:  # [batch, num_time_steps, F, N]
+                values = values[None] if values.shape.rank == 2 else values[:, None]
+            ends = [links[f"{a}>{b}"].shape[-2] for a, b in self._arrows if b == name]
+            if ends and ends[0] == 2 * surface.num_elements:  # one coefficient for both
+                values = tf.concat([values, values], -1)
+            theta[name] = values
+        h = self.compose_matrices(links, theta)
         first = next(cirs[f"{a}>{b}"].a for a, b in self._arrows if a == "tx")
         last = next(cirs[f"{a}>{b}"].a for a, b in self._arrows if b == "rx")
         b, t, f = sizes(h)[:3]
@@ -382,55 +375,26 @@ class SurfaceCIR(SurfaceGraph):
     def call(self, batch_size, num_time_steps, sampling_frequency, policy=None):
         warn_if_normalized(self)
         warn_if_frequency_selective(self)
-        batch_size, num_time_steps = _static(batch_size), _static(num_time_steps)
+        batch_size, num_time_steps = static(batch_size), static(num_time_steps)
+        for name, number in (("batch_size", batch_size), ("num_time_steps", num_time_steps)):
+            if isinstance(number, int) and number < 1:
+                raise ValueError(f"{name} = {number}; an integer of at least 1 is needed")
         cirs = self.draw(batch_size, num_time_steps, sampling_frequency)
         policy = self.policy if policy is None else policy
         controls = None
         if policy is not None:
-            controls = self._per_element(policy(self.links(cirs)), num_time_steps)
+            links = self.links(cirs)
+            controls = policy(links)
+            refuse_other_axes(controls, links, num_time_steps)
         a, tau = self.compose(cirs, self.reflect(controls))
         if self.subtract_delay:
             # Only paths with power count: missing ones have delays of their own.
             present = tf.reduce_any(tf.abs(a) > 0, [2, 4, 6])
             first = tf.reduce_min(tf.where(present, tau, tau.dtype.max), [1, 2, 3], keepdims=True)
             tau = tf.maximum(tau - first, 0)
+        refuse_other_sizes(a, batch_size, num_time_steps)
         a = tf.broadcast_to(a, [batch_size, *sizes(a)[1:6], num_time_steps])
         return a, tf.broadcast_to(tau, [batch_size, *sizes(tau)[1:]])
 
-    def _per_element(self, controls, num_time_steps):
-        """A policy's controls; an axis beyond batch and elements must be the time."""
-        for name, control in controls.items():
-            shape = control.shape
-            ambiguous = self.frequencies is not None and shape[1:2] == [len(self.frequencies)]
-            if shape.rank > 2 and (shape.rank > 3 or shape[1] != num_time_steps or ambiguous):
-                raise ValueError(
-                    f"the policy gives controls {shape} for {name!r}; [N], [batch, N] or [batch, "
-                    f"num_time_steps = {num_time_steps}, N] is needed: one design for all "
-                    "subcarriers and users"
-                )
-        return controls
-
 
 ChannelModel.register(SurfaceCIR)
-
-
-def _static(value):
-    """A Python integer where the value is known, else the tensor."""
-    known = tf.get_static_value(value) if tf.is_tensor(value) else value
-    return value if known is None else int(known)
-
-
-def _user_axis(hops):
-    """Where the users of narrow-band hops sit: "rx" when a hop from a surface to rx has some."""
-    several = [n for n, hop in hops.items() if getattr(hop, "num_users", None)]
-    return "rx" if any(n.endswith(">rx") and n != "tx>rx" for n in several) else "tx"
-
-
-def _split_users(h, users, at_rx):
-    """[..., K rx, tx] or [..., rx, K tx] -> [..., K, rx, tx]."""
-    *lead, rx, tx = sizes(h)
-    if at_rx:
-        return tf.reshape(h, [*lead, users, rx // users, tx])
-    h = tf.reshape(h, [*lead, rx, users, tx // users])
-    rank = h.shape.rank
-    return tf.transpose(h, [*range(rank - 3), rank - 2, rank - 3, rank - 1])

@@ -9,7 +9,7 @@ from ..arrays import sionna_order
 from ..layer import to_dtype
 from .paths import CIR, path_energy, sizes
 
-__all__ = ["CIRHop", "MatrixHop", "panel_order"]
+__all__ = ["CIRHop", "MatrixHop", "panel_order", "user_axis"]
 
 
 def _is_static(model):
@@ -75,19 +75,31 @@ class CIRHop:
 
         3GPP's models sum 20 rays of every cluster for every pair of antennas and time step.
         """
-        clusters = getattr(self.model, "_num_clusters", None)
-        arrays = [getattr(self.model, name, None) for name in ("_tx_array", "_rx_array")]
+        model, scenario, links = self.model, getattr(self.model, "_scenario", None), 1
+        arrays = [getattr(model, name, None) for name in ("_tx_array", "_rx_array")]
+        clusters = getattr(model, "_num_clusters", None)
+        if getattr(scenario, "_ut_loc", None) is not None:  # UMi, UMa, RMa with their topology
+            arrays = scenario._ut_array, scenario._bs_array
+            with tf.init_scope():
+                clusters = scenario.num_clusters_max
+            batch_size, users = scenario._ut_loc.shape[:2]
+            links = users * scenario._bs_loc.shape[1]
         if clusters is None or None in arrays:
             return 0.0
         steps = 1 if self.static else num_time_steps
-        size = getattr(self.model, "cdtype", tf.complex64).size
+        size = getattr(model, "cdtype", tf.complex64).size
         antennas = math.prod(int(array.num_ant) for array in arrays)
-        return float(size) * batch_size * steps * 20 * int(clusters) * antennas
+        return float(size) * batch_size * links * steps * 20 * int(clusters) * antennas
 
     def draw(self, batch_size, num_time_steps, sampling_frequency):
         """A draw of the model as a :class:`CIR`."""
         steps = 1 if self.static else num_time_steps
-        a, tau = self.model(batch_size, steps, sampling_frequency)
+        model = self.model
+        if hasattr(model, "_scenario") and not tf.executing_eagerly():
+            # UMi, UMa and RMa ask tensors for their truth, which needs AutoGraph; a new function
+            # each time, for it keeps the topology that it saw.
+            model = tf.function(model)
+        a, tau = model(batch_size, steps, sampling_frequency)
         # Missing clusters come with zero power and delays of seconds.
         tau = tf.where(path_energy(a) > 0, tau, tf.zeros_like(tau))
         return CIR(
@@ -134,3 +146,9 @@ def panel_order(cir, start, end):
         if a.shape[axis] == len(order):  # else the surface refuses it
             a = tf.gather(a, order, axis=axis)
     return cir._replace(a=a)
+
+
+def user_axis(hops):
+    """Where the users of narrow-band hops sit: "rx" when a hop from a surface to rx has some."""
+    several = [n for n, hop in hops.items() if getattr(hop, "num_users", None)]
+    return "rx" if any(n.endswith(">rx") and n != "tx>rx" for n in several) else "tx"

@@ -46,17 +46,29 @@ def sizes(tensor):
     return [dynamic[i] if n is None else n for i, n in enumerate(tensor.shape)]
 
 
+def static(value):
+    """A Python integer where the value is known, else the tensor."""
+    known = tf.get_static_value(value) if tf.is_tensor(value) else value
+    return value if known is None else int(known)
+
+
 def spread(cir, end, array):
     """The CIR with the waves at ``end`` ("rx" or "tx") written out as an antenna axis."""
     wave = cir.rx_wave if end == "rx" else cir.tx_wave
     if wave is None:
         return cir
     response = array.wave_response(wave, cir.a.dtype)  # [B, R, T, P, N]
+    # The paths first, all else as one axis: TensorFlow broadcasts few axes at a time.
     if end == "rx":
-        factor = tf.transpose(response, [0, 1, 4, 2, 3])[:, :, :, :, None, :, None]
-        return cir._replace(a=cir.a * factor, rx_wave=None)
-    factor = tf.transpose(response, [0, 1, 2, 4, 3])[:, :, None, :, :, :, None]
-    return cir._replace(a=cir.a * factor, tx_wave=None)
+        a = tf.transpose(cir.a[:, :, 0], [0, 1, 2, 4, 3, 5])
+    else:
+        a = tf.transpose(cir.a[:, :, :, :, 0], [0, 1, 3, 4, 2, 5])
+    *paths, antennas, steps = sizes(a)
+    a = tf.reshape(a, [*paths, antennas * steps, 1]) * response[..., None, :]
+    a = tf.reshape(a, [*sizes(a)[:4], antennas, steps, a.shape[-1]])
+    if end == "rx":
+        return cir._replace(a=tf.transpose(a, [0, 1, 6, 2, 4, 3, 5]), rx_wave=None)
+    return cir._replace(a=tf.transpose(a, [0, 1, 4, 2, 6, 3, 5]), tx_wave=None)
 
 
 def through_surface(theta, into, out, panel):
@@ -109,19 +121,26 @@ def _between_waves(theta, into, out, panel):
     arriving = tf.reshape(arriving, [b1, 1, tx * p, n])
     leaving = tf.reshape(leaving, [b2, 1, rx * q, n])
     factor = tf.linalg.matmul(leaving, theta[:, :, None] * arriving, transpose_b=True)
-    b, t = sizes(factor)[:2]
-    factor = tf.transpose(tf.reshape(factor, [b, t, rx, q, tx, p]), [0, 2, 4, 3, 5, 1])
-    # [B, R, Ra, T, Ta, Q, P, t]
-    pairs = out.a[:, :, :, :, :, :, None] * into.a[:, :, :, :, :, None]
-    a = pairs * factor[:, :, None, :, None]
-    shape = sizes(a)
-    paths = shape[5] * shape[6]
+    # Batch and time first, paths and antennas as one axis for either side.
+    before = tf.transpose(into.a[:, 0, 0], [0, 4, 1, 3, 2])  # [B, t, T, P, Ta]
+    after = tf.transpose(out.a[:, :, :, 0, 0], [0, 4, 1, 3, 2])  # [B, t, R, Q, Ra]
+    before = tf.reshape(before, [*sizes(before)[:2], 1, -1])
+    after = tf.reshape(after, [*sizes(after)[:2], -1, 1])
+    pairs = after * before
+    rx_ant, tx_ant = sizes(out.a)[2], sizes(into.a)[4]
+    b, t = (larger(x, y) for x, y in zip(sizes(pairs)[:2], sizes(factor)[:2], strict=True))
+    pairs = tf.broadcast_to(pairs, [b, t, *sizes(pairs)[2:]])
+    pairs = tf.reshape(pairs, [b, t, rx * q, rx_ant, tx * p, tx_ant])
+    factor = tf.broadcast_to(factor, [b, t, rx * q, tx * p])
+    a = tf.reshape(pairs * factor[:, :, :, None, :, None], [b, t, rx, q, rx_ant, tx, p, tx_ant])
+    a = tf.transpose(a, [0, 2, 4, 5, 7, 3, 6, 1])
 
     def bound():
-        energy = tf.reduce_sum(tf.square(tf.abs(tf.stop_gradient(pairs))), [2, 4, 7])
-        return float(n) ** 2 * tf.reshape(energy, [-1, shape[1], shape[3], paths])
+        energy = tf.reduce_sum(tf.square(tf.abs(tf.stop_gradient(pairs))), [1, 3, 5])
+        energy = tf.transpose(tf.reshape(energy, [b, rx, q, tx, p]), [0, 1, 3, 2, 4])
+        return float(n) ** 2 * tf.reshape(energy, [b, rx, tx, q * p])
 
-    return tf.reshape(a, [*shape[:5], paths, shape[7]]), bound
+    return tf.reshape(a, [b, rx, rx_ant, tx, tx_ant, q * p, t]), bound
 
 
 def _between_antennas(theta, into, out, panel):
@@ -129,11 +148,6 @@ def _between_antennas(theta, into, out, panel):
     into, out = spread(into, "rx", panel), spread(out, "tx", panel)
     b1, _, n, tx, tx_ant, p, t1 = sizes(into.a)
     b2, rx, rx_ant, _, _, q, t2 = sizes(out.a)
-    for antennas in (n, out.a.shape[4]):
-        if antennas not in (theta.shape[-1], 2 * theta.shape[-1]):
-            raise ValueError(
-                f"a hop has {antennas} antennas at a surface of {theta.shape[-1]} elements"
-            )
     arriving = tf.reshape(tf.transpose(into.a[:, 0], [0, 5, 1, 2, 3, 4]), [b1, t1, n, -1])
     leaving = tf.reshape(tf.transpose(out.a[:, :, :, 0], [0, 5, 1, 2, 4, 3]), [b2, t2, -1, n])
     if n == 2 * theta.shape[-1]:  # dual-polarised antennas, one coefficient for both
@@ -162,8 +176,9 @@ def join(a, b, array):
     """Paths of both, side by side; mixed forms are written out for ``array``."""
     if (a.rx_wave is None) != (b.rx_wave is None):
         a, b = spread(a, "rx", array), spread(b, "rx", array)
-    batch = _larger(sizes(a.a)[0], sizes(b.a)[0])
-    steps = _larger(sizes(a.a)[6], sizes(b.a)[6])
+    a, b = _with_curvature(a, b), _with_curvature(b, a)
+    batch = larger(sizes(a.a)[0], sizes(b.a)[0])
+    steps = larger(sizes(a.a)[6], sizes(b.a)[6])
     gains, delays, waves = [], [], []
     for cir in (a, b):
         shape = sizes(cir.a)
@@ -175,7 +190,15 @@ def join(a, b, array):
     return CIR(tf.concat(gains, 5), tf.concat(delays, 3), wave)
 
 
-def _larger(a, b):
+def _with_curvature(cir, other):
+    """Plane waves as spherical ones from infinity, where the other's are spherical."""
+    if cir.rx_wave is None or cir.rx_wave.shape[-1] >= other.rx_wave.shape[-1]:
+        return cir
+    far = tf.zeros_like(cir.rx_wave[..., :1])
+    return cir._replace(rx_wave=tf.concat([cir.rx_wave, far], -1))
+
+
+def larger(a, b):
     """The size to which two sizes broadcast."""
     if isinstance(a, int) and isinstance(b, int):
         return max(a, b)
@@ -203,7 +226,7 @@ def response(cir, frequencies):
     """
     phase = -2 * math.pi * frequencies[:, None] * cir.tau[:, :, :, None, :]
     turn = tf.complex(tf.cos(phase), tf.sin(phase))  # [B, R, T, F, P]
-    batch = _larger(sizes(cir.a)[0], sizes(turn)[0])
+    batch = larger(sizes(cir.a)[0], sizes(turn)[0])
     a = tf.broadcast_to(cir.a, [batch, *sizes(cir.a)[1:]])
     turn = tf.broadcast_to(turn, [batch, *sizes(turn)[1:]])
     h = tf.einsum("briumpt,brufp->btfrium", a, turn)

@@ -15,7 +15,7 @@ def paths_for(cir, max_energy_loss, weight=None):
     cir : CIR
         A calibration draw.
     max_energy_loss : float
-        Share of the energy, averaged over the examples.
+        Share of the energy, averaged over the examples that have any.
     weight : tf.Tensor, [batch, num_rx, num_tx, num_paths], real, or None
         Energies to count instead of the paths' own.
 
@@ -35,8 +35,10 @@ def paths_for(cir, max_energy_loss, weight=None):
     energy = tf.cast(path_energy(cir.a) if weight is None else weight, tf.float64)
     ordered = tf.sort(energy, -1, direction="DESCENDING")
     total = tf.reduce_sum(ordered, [1, 2, 3], keepdims=True)
-    kept = tf.cumsum(tf.math.divide_no_nan(ordered, total), -1)
-    loss = 1 - tf.reduce_mean(tf.reduce_sum(kept, [1, 2]), 0)
+    kept = tf.reduce_sum(tf.cumsum(tf.math.divide_no_nan(ordered, total), -1), [0, 1, 2])
+    # An example without any path has nothing to lose.
+    loss = 1 - kept / tf.maximum(tf.math.count_nonzero(total, dtype=tf.float64), 1)
+    loss = tf.where(tf.reduce_max(total) > 0, loss, tf.zeros_like(loss))
     # Rounding leaves a loss of 1e-16 when all paths are kept.
     enough = tf.where(loss <= max_energy_loss + 1e-12)
     return int(enough[0, 0]) + 1
@@ -63,14 +65,21 @@ def prune_paths(cir, num_paths, weight=None):
     loss : tf.Tensor, [batch], real
         Share of the energy that was dropped.
 
+    Raises
+    ------
+    ValueError
+        When there are fewer paths.
+
     Examples
     --------
     >>> import tensorflow as tf, sionna_irs as irs
     >>> gains = tf.reshape(tf.constant([3.0, 0.0, 4.0]), [1, 1, 1, 1, 1, 3, 1])
     >>> cir = irs.CIR(tf.cast(gains, tf.complex64), tf.zeros([1, 1, 1, 3]))
-    >>> irs.prune_paths(cir, 1)[1].numpy().round(2).tolist()
-    [0.36]
+    >>> round(float(irs.prune_paths(cir, 1)[1][0]), 2)
+    0.36
     """
+    if num_paths > sizes(cir.tau)[3]:
+        raise ValueError(f"num_paths = {num_paths}; at most {sizes(cir.tau)[3]} are there")
     energy = path_energy(tf.stop_gradient(cir.a))
     weight = energy if weight is None else weight
     weight = tf.broadcast_to(weight, tf.shape(energy))

@@ -8,7 +8,7 @@ import tensorflow as tf
 from .. import random
 from .paths import CIR, sizes
 
-__all__ = ["CIRTable", "TableHop"]
+__all__ = ["CIRTable", "TableHop", "common_pick"]
 
 
 class CIRTable(dict):
@@ -52,7 +52,7 @@ class CIRTable(dict):
             raise ValueError(f"users = {users!r}; 'rx' or 'tx' is needed")
         if order not in ("sionna", "panel"):
             raise ValueError(f"order = {order!r}; 'sionna' or 'panel' is needed")
-        self.cirs = {name: _checked(name, CIR(*cir)) for name, cir in hops.items()}
+        self.cirs = {name: _checked(name, cir) for name, cir in hops.items()}
         self.arrays, self.users, self.order = dict(arrays or {}), users, order
         counts = {name: len(cir.a) for name, cir in self.cirs.items()}
         several = {n for n in counts.values() if n > 1}
@@ -65,6 +65,8 @@ class CIRTable(dict):
                 "samples) is needed"
             )
         for name, cir in self.cirs.items():
+            if name.count(">") != 1:
+                raise ValueError(f"hop {name!r}: 'from>to' is needed, such as 'tx>s1'")
             for node, wave in zip(name.split(">"), (cir.tx_wave, cir.rx_wave), strict=True):
                 if node in ("tx", "rx") and wave is not None and node not in self.arrays:
                     raise ValueError(f"arrays lacks {node!r}, where hops[{name!r}] has waves")
@@ -117,6 +119,8 @@ class CIRTable(dict):
 
 def _checked(name, cir):
     """A stored CIR as arrays of the right shapes, finite."""
+    if not 2 <= len(cir) <= 4:
+        raise ValueError(f"hops[{name!r}] has {len(cir)} parts; (a, tau) or a CIR is needed")
     cir = CIR(*(None if x is None else np.asarray(x) for x in cir))
     if cir.a.ndim != 7 or cir.a.dtype.kind != "c" or not cir.a.size:
         raise ValueError(
@@ -169,3 +173,15 @@ class TableHop:
             x = tf.transpose(x, [0, *range(2, at + 1), 1, *range(at + 1, x.shape.rank)])
         shape = sizes(x)
         return tf.reshape(x, [*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :]])
+
+
+def common_pick(hops):
+    """:meth:`CIRTable.pick` of the table with several samples among ``hops``, or None."""
+    tables = {id(h.table): h.table for h in hops if isinstance(h, TableHop)}
+    several = [t for t in tables.values() if t.num_samples > 1]
+    if len(several) > 1:
+        raise ValueError(
+            f"hops hold {len(several)} tables of several samples; one table is needed, whose "
+            "samples belong together"
+        )
+    return several[0].pick if several else None

@@ -8,7 +8,17 @@ import tensorflow as tf
 from .. import random
 from ..layer import Input, LinkLayer
 
-__all__ = ["Surface"]
+__all__ = ["Surface", "as_frequencies"]
+
+
+def as_frequencies(value):
+    """An array or tensor [F], or ValueError."""
+    value = value if tf.is_tensor(value) else np.asarray(value, float)
+    if len(value.shape) != 1 or value.shape[0] == 0:
+        raise ValueError(
+            f"frequencies has shape {tuple(value.shape)}; [F] with F >= 1 is needed [Hz]"
+        )
+    return value
 
 
 class Surface(LinkLayer):
@@ -118,12 +128,7 @@ class Surface(LinkLayer):
         >>> irs.IdealPhases(irs.ULA(2)).response(tf.zeros([5, 2]), [-1e6, 0.0, 1e6]).shape
         TensorShape([5, 3, 2])
         """
-        if not tf.is_tensor(frequencies):
-            frequencies = np.asarray(frequencies, float)
-        if len(frequencies.shape) != 1 or frequencies.shape[0] == 0:
-            raise ValueError(
-                f"frequencies has shape {tuple(frequencies.shape)}; [F] with F >= 1 is needed"
-            )
+        frequencies = as_frequencies(frequencies)
         control = self._admit("control", self._own(control), {})
         if self.frequency_selective:
             return self.reflection(control, frequencies)
