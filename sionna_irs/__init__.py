@@ -51,6 +51,8 @@ _EXPORTS = {
         "beamforming.precoders": "MRTPrecoder Precoder RZFPrecoder ZFPrecoder",
         "beamforming.receivers": "LMMSEReceiver MRCReceiver Receiver ZFReceiver",
         "beamforming.policies": "AlignedPhases CoordinateAscent RandomPhases",
+        "beamforming.rate_coordinate": "RateCoordinateAscent",
+        "beamforming.statistical": "dominant_phases",
         "beamforming.wideband": "RateAscent StrongestTap delay_taps",
         "qam": "QAM",
     }.items()

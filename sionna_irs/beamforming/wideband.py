@@ -13,7 +13,7 @@ from .policies import CoordinateAscent
 __all__ = ["RateAscent", "StrongestTap", "delay_taps"]
 
 
-def _wideband(links):
+def wideband_cascade(links):
     """U [B, F, M, N+1] as given numbers, and N."""
     u = tf.stop_gradient(Links(links).cascaded())
     if u.shape.rank != 4:
@@ -24,7 +24,7 @@ def _wideband(links):
     return u, links["tx>s1"].shape[-2]
 
 
-def _turn(phase):
+def unit_phasor(phase):
     """exp(j phase)."""
     return tf.complex(tf.cos(phase), tf.sin(phase))
 
@@ -108,14 +108,14 @@ class StrongestTap(LinkLayer):
         self.num_bits, self.num_iter = num_bits, num_iter
 
     def call(self, links):
-        u, n = _wideband(links)
+        u, n = wideband_cascade(links)
         # The scale is that of path gains, far below the smallest squares of single precision.
         scale = tf.reduce_max(tf.abs(u[..., :n]), [1, 2, 3], keepdims=True)
         scale = tf.where(scale > 0, scale, tf.ones_like(scale))
         taps = delay_taps(u / tf.cast(scale, u.dtype))
         _, w, _ = dominant_singular_vectors(taps[..., :n], self.num_iter)
         # The common phase of w is free; a real first entry makes the design a plain formula.
-        w *= _turn(-tf.math.angle(w[..., :1]))
+        w *= unit_phasor(-tf.math.angle(w[..., :1]))
         seen = tf.linalg.matvec(taps, w, adjoint_a=True)  # conj(w^H u_n), [B, F, N+1]
         best = tf.argmax(tf.reduce_sum(tf.abs(seen[..., :n]), -1), -1)
         seen = tf.gather(seen, best, axis=1, batch_dims=1)
@@ -133,7 +133,7 @@ class StrongestTap(LinkLayer):
 
 def _field(v, phases):
     """Reflections r = [exp(j phases), 1] [B, N+1] and V_f r [B, F, M]."""
-    reflection = _turn(phases)
+    reflection = unit_phasor(phases)
     if v.shape[-1] > phases.shape[-1]:
         reflection = tf.concat([reflection, tf.ones_like(reflection[:, :1])], -1)
     return reflection, tf.einsum("bfmn,bn->bfm", v, reflection)
@@ -210,7 +210,7 @@ class RateAscent(LinkLayer):
         self.start = CoordinateAscent(precision=self.precision) if start is None else start
 
     def call(self, links):
-        u, n = _wideband(links)
+        u, n = wideband_cascade(links)
         v = u * self.cplx(math.sqrt(self.snr))
         phases = tf.stop_gradient(self.real(self.start(links)["s1"]))
         if phases.shape.rank != 2 or phases.shape[-1] != n:

@@ -170,6 +170,9 @@ CASES = {
     "AlignedPhases": policy(irs.AlignedPhases),
     "CoordinateAscent": policy(irs.CoordinateAscent, num_bits=2, num_iter=2),
     "StrongestTap": policy(irs.StrongestTap, links=WIDE_LINKS, num_bits=2),
+    "RateCoordinateAscent": policy(
+        irs.RateCoordinateAscent, links=WIDE_LINKS, snr=0.5, num_iter=2
+    ),
     "RateAscent": policy(irs.RateAscent, links=WIDE_LINKS, snr=0.5, num_iter=2),
 }  # fmt: skip
 

@@ -329,3 +329,27 @@ def test_bad_arguments():
         delay_covariance([0.0], [-1.0], [0.0])
     with pytest.raises(ValueError, match="delay_spread = -1; a finite number of at least 0"):
         exponential_delay_covariance(-1, [0.0])
+
+
+def test_patterns_change_from_symbol_to_symbol_in_a_channel():
+    """The OFDM channel of a surface that shows one pattern a symbol is what the pilots say."""
+    panel, band = irs.UPA(2, 2), 1e6 * np.arange(-2.0, 3.0)
+    hops = {
+        name: (cplx(1, 1, rx, 1, tx, 3, 1), RNG.uniform(0, 1e-6, (1, 1, 1, 3)))
+        for name, rx, tx in (("tx>s1", 4, 1), ("s1>rx", 2, 4), ("tx>rx", 2, 1))
+    }
+    channel = irs.SurfaceCIR(hops, {"s1": irs.IdealPhases(panel, **DOUBLE)}, **DOUBLE)
+    pilots = irs.SurfacePilots(num_elements=4, num_patterns=6, **DOUBLE)
+    cirs = channel.draw(1)
+    shown = np.angle(pilots.patterns.numpy()[:4].T)[None]  # [1, num_ofdm_symbols, N]
+    h = channel.response(cirs, band, {"s1": shown}).numpy()[:, 0, :, 0, 0]  # [B, M, P, F]
+    u = channel.links(cirs, band).cascaded()
+    y = pilots(u, 0.0).numpy()  # [B, F, M, P]
+    np.testing.assert_allclose(h.transpose(0, 3, 1, 2), y, atol=1e-12)
+    u_hat, _ = irs.LSEstimator(pilots)(tf.constant(h.transpose(0, 3, 1, 2)), 0.0)
+    np.testing.assert_allclose(u_hat, u, atol=1e-12)
+    # The same through (a, tau), as Sionna's OFDM channel sees it.
+    a, tau = channel.compose(cirs, channel.reflect({"s1": shown}))
+    delay = np.exp(-2j * np.pi * band[:, None] * tau.numpy()[0, 0, 0])
+    np.testing.assert_allclose(np.einsum("ipt,fp->itf", a.numpy()[0, 0, :, 0, 0], delay),
+                               h[0], atol=1e-9)  # fmt: skip
