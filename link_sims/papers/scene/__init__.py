@@ -1,0 +1,1 @@
+"""Surfaces in ray-traced scenes: coverage, placement, size."""

@@ -1,0 +1,398 @@
+"""A user walks into the shadow of a street corner that a panel on the other side lights up.
+
+A base station above the street canyon that comes with Sionna's ray tracer, a panel on a corner
+bracket where a side street begins, a walk down the side street. Direct paths end on the way; the
+panel is seen all along. Block errors and rates are averages over places around each point of the
+walk; every scheme sees the same places, noise and bits. The gains at the carrier stand next to
+the closed form of free space, for two carriers.
+"""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+import link_sims
+from link_sims.claims import Verdict
+
+from .common import (
+    ALIGNED,
+    CLOSED,
+    DIRECT,
+    NO_SURFACE,
+    RANDOM,
+    TWO_BIT,
+    CodedLink,
+    SceneConfig,
+    between,
+    closed_form,
+    draw_maps,
+    draw_scene,
+    every,
+    gains,
+    gaps,
+    hops_of,
+    label,
+    line_of_sight,
+    map_of,
+    map_rows,
+    num_coded_bits,
+    rates,
+    responder,
+    users_at,
+)
+
+
+class Config(SceneConfig):
+    """The walk, the places around its points, a second carrier for the gains, and the map."""
+
+    y_m: link_sims.Grid = list(range(-4, 37))
+    user_x_m: Annotated[float, Field(ge=-1e5, le=1e5)] = 24.0
+    num_places: Annotated[int, Field(ge=1, le=1000)] = 16
+    spread_m: Annotated[float, Field(ge=0, le=100)] = 0.25
+    second_carrier_hz: Annotated[float, Field(ge=1e8, le=3e11)] | None = 28e9
+    second_num_rows: Annotated[int, Field(ge=1, le=1000)] = 64
+    second_num_cols: Annotated[int, Field(ge=1, le=1000)] = 64
+    map_x_m: link_sims.Grid | None = list(range(17, 32))
+    map_y_m: link_sims.Grid | None = list(range(-8, 38))
+    batch_size: link_sims.PositiveInt = 100
+    max_units: Annotated[int, Field(ge=2, le=10**6)] = 6
+
+    def check(self):
+        """The scene's own checks; a map has two axes; the carriers differ."""
+        super().check()
+        if (self.map_x_m is None) != (self.map_y_m is None):
+            raise ValueError("map_x_m and map_y_m: both or none are needed")
+        if self.second_carrier_hz == self.carrier_frequency_hz:
+            raise ValueError(
+                f"second_carrier_hz = {self.second_carrier_hz}: another one than "
+                "carrier_frequency_hz is needed"
+            )
+
+
+street_canyon = link_sims.Experiment(
+    "scene/street-canyon",
+    title="Around the corner: a panel of 256 elements at 3.5 GHz, coded 16-QAM over 100 MHz",
+    config=Config,
+    profiles={
+        "smoke": {
+            "y_m": [-4, 0, 5, 10, 15, 20, 23, 26, 30, 34, 36], "num_places": 4, "max_depth": 2,
+            "second_carrier_hz": None, "map_x_m": None, "map_y_m": None, "max_units": 2,
+        },
+        "cpu": {},
+        "paper": {"num_places": 100, "max_units": 1000, "target_errors": 200},
+    },
+    metrics={
+        "gain": link_sims.Metric("power gain [dB]", db=True),
+        "snr": link_sims.Metric("mean SNR [dB]", db=True, listed=False),
+        "num_paths": link_sims.Metric("mean number of paths", listed=False),
+        "map": link_sims.Metric("rate [bit/s/Hz]", listed=False),
+        "shadow": link_sims.Metric("points of the map without a direct path"),
+    },
+    execution_cpu="xla",
+    x_label="y along the walk [m]",
+)  # fmt: skip
+
+
+SERVED = f"{ALIGNED}: the code's rate is reached"
+
+
+def places_of(cfg):
+    """Users [points * num_places, 3]: each point of the walk, then places in a square around it."""
+    # Multiples of two irrational numbers fill the square evenly; the first is its centre.
+    steps = np.arange(cfg.num_places)[:, None] * [0.7548776662466927, 0.5698402909980532]
+    offsets = (2 * np.mod(0.5 + steps, 1.0) - 1) * cfg.spread_m
+    y = np.asarray(cfg.y_m)[:, None] + offsets[:, 1]
+    return users_at(cfg, cfg.user_x_m + offsets[:, 0], y)
+
+
+def second(cfg):
+    """The configuration at the second carrier, with its panel."""
+    names = ("num_rows", "num_cols")
+    changes = {name: getattr(cfg, f"second_{name}") for name in names}
+    return cfg.model_copy(update={"carrier_frequency_hz": cfg.second_carrier_hz, **changes})
+
+
+def walk_of(cfg):
+    """Hops to all places of the walk."""
+    return hops_of(cfg, places_of(cfg))
+
+
+@street_canyon.sweep(x="y_m")
+def curves(cfg, trained):
+    """Block errors and rates at places drawn around a point of the walk."""
+    import tensorflow as tf
+
+    import sionna_irs as irs
+
+    respond, link = responder(cfg, walk_of(cfg)), CodedLink(cfg)
+
+    def step(batch_size, y_m):
+        point = tf.argmin(tf.abs(tf.constant(cfg.y_m, y_m.dtype) - y_m), output_type=tf.int32)
+        place = irs.random.integers([batch_size], cfg.num_places)
+        return link(respond(point * cfg.num_places + place))
+
+    return step
+
+
+@street_canyon.table
+def table(cfg):
+    """Gains along the walk at both carriers, numbers of paths, and the map."""
+    walk = walk_of(cfg)
+    rows = [*path_rows(cfg, walk), *gain_rows(cfg, walk, cfg.num_places)]
+    if cfg.second_carrier_hz is not None:
+        centres = places_of(cfg)[:: cfg.num_places]
+        rows += gain_rows(cfg, hops_of(second(cfg), centres))
+    if cfg.map_x_m is not None:
+        rows += coverage_rows(cfg)
+    return rows
+
+
+def path_rows(cfg, walk):
+    """Mean numbers of paths over the places around every point."""
+    return [
+        link_sims.row("num_paths", name, y, number)
+        for name, hop in ((DIRECT, "tx>rx"), ("from the panel", "s1>rx"))
+        for y, number in zip(
+            cfg.y_m,
+            walk.traced[hop].valid[:, 0].sum(-1).reshape(-1, cfg.num_places).mean(-1),
+            strict=True,
+        )
+    ]
+
+
+def gain_rows(cfg, hops, stride=1):
+    """Gains at the points of the walk, every ``stride``-th position; no row where there is none."""
+    found = gains(hops)
+    found[CLOSED] = np.where(line_of_sight(hops), closed_form(hops), 0.0)
+    return [
+        link_sims.row("gain", label(kind, hops.carrier_frequency), y, value)
+        for kind, values in found.items()
+        for y, value in zip(cfg.y_m, values[::stride], strict=True)
+        if value > 0
+    ]
+
+
+def coverage_rows(cfg):
+    """Rates on the map with and without the panel, and how much of the shadow is served."""
+    x, y = cfg.map_x_m, cfg.map_y_m
+    hops = hops_of(cfg, users_at(cfg, *np.meshgrid(x, y, indexing="ij")))
+    found = rates(cfg, hops)
+    rows = []
+    for scheme, values in found.items():
+        rows += map_rows("map", scheme, x, y, values.reshape(len(x), len(y)))
+    dark = ~hops.traced["tx>rx"].valid[:, 0].any(-1)
+    served = dark & (found[ALIGNED] >= bits_per_subcarrier(cfg))
+    for name, points in (("all", dark), (SERVED, served)):
+        rows.append(link_sims.row("shadow", name, None, points.sum()))
+    return rows
+
+
+def bits_per_subcarrier(cfg):
+    """Information bits per symbol of the code."""
+    return cfg.num_bits_per_symbol * cfg.num_info_bits / num_coded_bits(cfg)
+
+
+@street_canyon.figure
+def draw(results, figure):
+    """The scene from above and the maps; below, gains, block errors and rates along the walk."""
+    from link_sims.plotting import _panel
+
+    cfg, dark = results.config, dark_points(results)
+    figure.set_size_inches(7.2, 6.0)
+    top, bottom = figure.subfigures(2, 1)
+    x, y, before = map_of(results, "map", NO_SURFACE)
+    picture, *panels = top.subplots(1, 3, width_ratios=[2.6, 1, 1]) if len(x) else [top.subplots()]
+    if panels:
+        after = map_of(results, "map", ALIGNED)[2]
+        draw_maps(top, panels, x, y, {NO_SURFACE: before, ALIGNED: after}, "rate [bit/s/Hz]")
+        for axes in panels:
+            axes.set(xlabel="x [m]", xticks=x[::7])
+        panels[0].set_ylabel("y [m]")
+    places = places_of(cfg)
+    walk = places[:: cfg.num_places]
+    picture.plot(walk[:, 0], walk[:, 1], ":", color="k", zorder=3)
+    point = cfg.y_m.index(dark[len(dark) // 2]) if dark else len(walk) - 1
+    draw_scene(picture, cfg, places, point * cfg.num_places, (-70, 45, -32, 48))
+    left, *coded = bottom.subplots(1, 3)
+    draw_gains(left, results)
+    for axes, metric in zip(coded, ("bler", "rate"), strict=True):
+        _panel(axes, results, metric)
+        axes.get_legend().remove()
+    for axes in (left, *coded):
+        axes.set_xlabel("y [m]; grey: no direct path")
+        if dark:
+            axes.axvspan(dark[0], dark[-1], color="0.92", linewidth=0, zorder=0)
+    handles, names = coded[0].get_legend_handles_labels()
+    handles, names = [*handles, left.lines[-1]], [*names, CLOSED]
+    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False)
+    figure.suptitle(results.experiment.title, fontsize=8)
+
+
+def dark_points(results):
+    """Points of the walk around which no place has a direct path."""
+    points = results.points("num_paths", DIRECT)
+    return [y for y in points if results.value("num_paths", DIRECT, y) == 0]
+
+
+def draw_gains(axes, results):
+    """Gains along the walk at the carriers; colours as those of the schemes beside."""
+    from link_sims.plotting import _COLORS, _shown
+
+    kind = results.experiment.metric("gain")
+    carriers = [results.config.carrier_frequency_hz, results.config.second_carrier_hz]
+    carriers = dict(zip(filter(None, carriers), ("-", "--"), strict=False))
+    for carrier, style in reversed(carriers.items()):
+        for name, color in zip((DIRECT, RANDOM, ALIGNED, CLOSED), (*_COLORS[:3], "k"), strict=True):
+            curve = label(name, carrier)
+            y = results.points("gain", curve)
+            values = [_shown(kind, results.value("gain", curve, v)) for v in y]
+            axes.plot(y, values, style, color=color, label=curve)
+    styles = {"-": "solid", "--": "dashed"}
+    axes.set_title(", ".join(f"{styles[s]}: {c / 1e9:g} GHz" for c, s in carriers.items()))
+    axes.set_ylabel(kind.label)
+
+
+# Gains [dB] at depth 3 at points of the walk: direct, aligned, random phases, closed form.
+KINDS = (DIRECT, ALIGNED, RANDOM, CLOSED)
+REFERENCE = {
+    3.5e9: {
+        0: (-78.9, -90.9, -114.5, -91.3), 20: (-95.9, -98.8, -122.1, -99.1),
+        26: (None, -100.1, -122.8, -100.7), 30: (None, -100.5, -123.2, -101.7),
+        34: (None, -101.0, -123.9, -102.6),
+    },
+    28e9: {
+        0: (-97.7, -102.6, -138.3, -103.3), 20: (-116.7, -109.6, -144.9, -111.1),
+        26: (None, -111.0, -146.1, -112.8), 30: (None, -112.1, -146.4, -113.7),
+        34: (None, -112.8, -147.4, -114.6),
+    },
+}  # fmt: skip
+
+
+def gaps_at(results, kind, carrier):
+    """How far the aligned panel is above another kind of gain [dB], along the walk."""
+    return gaps(results, label(ALIGNED, carrier), label(kind, carrier))
+
+
+def against_reference(results, carrier, kinds, tolerance_db):
+    """Differences from the reference table, where the run has its points and depth."""
+    if results.config.max_depth != 3:
+        return Verdict(None, f"max_depth = {results.config.max_depth}, the reference has 3")
+    found = {
+        (y, kind): 10 * np.log10(results.value("gain", label(kind, carrier), y)) - row[i]
+        for y, row in REFERENCE[carrier].items()
+        for i, kind in enumerate(KINDS)
+        if kind in kinds and row[i] is not None
+    }
+    return between(found, -tolerance_db, tolerance_db)
+
+
+def edge_of_shadow(results):
+    """No path at all from y = 26 m on, one or more up to y = 15 m."""
+    points, dark = results.points("num_paths", DIRECT), dark_points(results)
+    far, near = [y for y in points if y >= 26], [y for y in points if y <= 15]
+    if not far or not near:
+        return Verdict(None, "no points on one side")
+    text = f"none at y = {', '.join(f'{y:g}' for y in dark)} m"
+    return Verdict(set(far) <= set(dark) and not set(near) & set(dark), text)
+
+
+street_canyon.claim(
+    "no direct path at all from y = 26 m on",
+    source="prototype with the ray tracer alone",
+    expect="holds",
+    check=edge_of_shadow,
+)
+street_canyon.claim(
+    "177 of the 690 points of the map have no direct path",
+    source="prototype with the ray tracer alone",
+    expect="holds",
+    check=lambda r: r.at("shadow", "all", None).within(177, 0),
+)
+for _carrier, _elements in ((3.5e9, 256), (28e9, 4096)):
+    _at, _limit = f"{_carrier / 1e9:g} GHz", 10 * np.log10(_elements)
+    street_canyon.claim(
+        f"{_at}: direct, aligned and closed form within 0.1 dB of the table",
+        source="prototype with the ray tracer alone",
+        expect="holds",
+        check=lambda r, carrier=_carrier: against_reference(
+            r, carrier, (DIRECT, ALIGNED, CLOSED), 0.1
+        ),
+    )
+    street_canyon.claim(
+        f"{_at}: random phases within 0.6 dB of the table",
+        source="prototype with the ray tracer alone; a mean of random draws scatters",
+        expect="holds",
+        check=lambda r, carrier=_carrier: against_reference(r, carrier, (RANDOM,), 0.6),
+    )
+    street_canyon.claim(
+        f"{_at}: aligned within 2 dB of the closed form where both hops are in line of sight",
+        source="Friis formula of two hops; seen at five points, by 2.6 dB exceeded at another",
+        # At 3.5 GHz reflections from both walls of the side street add up at its end.
+        expect="does-not-hold" if _carrier == 3.5e9 else "holds",
+        check=lambda r, carrier=_carrier: between(gaps_at(r, CLOSED, carrier), -2, 2),
+    )
+    street_canyon.claim(
+        f"{_at}: aligned between 0.1 dB below and 3 dB above the closed form",
+        source="reflections from the walls add to the line of sight",
+        expect="holds",
+        check=lambda r, carrier=_carrier: between(gaps_at(r, CLOSED, carrier), -0.1, 3),
+    )
+    street_canyon.claim(
+        f"{_at}: aligning {_elements} elements gains {_limit - 2:.1f} to {_limit:.1f} dB over "
+        "random phases",
+        source="N squared against N; equal only when all elements get the same power",
+        expect="holds",
+        check=lambda r, carrier=_carrier, limit=_limit: between(
+            gaps_at(r, RANDOM, carrier), limit - 2, limit + 0.01
+        ),
+    )
+
+
+def in_shadow(check):
+    """A claim's check at all points without a direct path: check(results, y) -> verdict."""
+    return lambda r: every({y: check(r, y) for y in dark_points(r)})
+
+
+street_canyon.claim(
+    "in the shadow the aligned panel lowers the block error rate",
+    source="nothing else reaches the user",
+    expect="holds",
+    check=in_shadow(lambda r, y: r.paired("bler", ALIGNED, NO_SURFACE, x=y).less()),
+)
+street_canyon.claim(
+    "in the shadow the aligned panel raises the rate to over 1.5 bit/s/Hz",
+    source="nothing else reaches the user",
+    expect="holds",
+    check=in_shadow(lambda r, y: r.at("rate", ALIGNED, y).greater(1.5)),
+)
+street_canyon.claim(
+    "with random phases the shadow stays dark: more than 90 % of the blocks fail",
+    source="power grows with N, not with N squared",
+    expect="holds",
+    check=in_shadow(lambda r, y: r.at("bler", RANDOM, y).greater(0.9)),
+)
+street_canyon.claim(
+    "in the shadow two bits cost 0.9 dB of SNR against continuous phases",
+    source="squared sinc of a quarter turn: 0.91 dB",
+    expect="holds",
+    check=in_shadow(lambda r, y: r.paired("snr", TWO_BIT, ALIGNED, x=y).db_between(-1.1, -0.7)),
+)
+street_canyon.claim(
+    "in the light of the base station, y = 10 m and below, the panel adds less than 3 % of rate",
+    source="the direct paths are 10 dB or more above the panel's",
+    expect="holds",
+    check=lambda r: every(
+        {
+            y: r.paired("rate", ALIGNED, NO_SURFACE, x=y).ratio_between(0.97, 1.03)
+            for y in r.points("rate", ALIGNED)
+            if y <= 10
+        }
+    ),
+)
+street_canyon.claim(
+    "with the panel, over 90 % of the map's dark points reach the code's rate",
+    source="nothing else reaches them",
+    expect="holds",
+    check=lambda r: r.at("shadow", SERVED, None).greater(0.9 * r.value("shadow", "all", None)),
+)
