@@ -86,13 +86,14 @@ def _changes(sets, file):
 
 def _table(title, columns, rows):
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=escape(title))
     for column in columns:
-        table.add_column(column, justify="left" if column in ("name", "curve") else "right")
+        table.add_column(escape(column), justify="left" if column in ("name", "curve") else "right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console = Console()
     # A pipe has no width; wide tables must not be cut there.
     (console if console.is_terminal else Console(width=140)).print(table)

@@ -85,7 +85,7 @@ class Results:
             points = table.get((metric, curve), {})
             if x in points:
                 return points[x]
-        known = ", ".join(f"{m}/{c}" for m, c in self.curves()) or "none"
+        known = ", ".join(f"{m}/{c}" for m, c in self.curves(metric)) or "none"
         raise UserError(f"no result for {metric}/{curve} at x = {x}; the curves are: {known}")
 
     def value(self, metric, curve, x):

@@ -165,10 +165,10 @@ def closed_form(hops):
     return gain
 
 
-def line_of_sight(hops):
-    """[U] bool: whether both hops have a path as long as the straight line between their ends."""
+def line_of_sight(hops, names=("tx>s1", "s1>rx")):
+    """[U] bool: whether these hops have a path as long as the straight line between their ends."""
     clear = True
-    for name in ("tx>s1", "s1>rx"):
+    for name in names:
         start, end = (hops.devices[node].positions for node in name.split(">"))
         paths = hops.traced[name]
         excess = LIGHT_SPEED * paths.delay[:, 0] - np.linalg.norm(end - start, axis=-1)[:, None]

@@ -19,8 +19,11 @@ def paths_of(cfg, hop, positions):
     )  # fmt: skip
 
 
-def draw_outline(axes, scene):
-    """Buildings from above, the higher the darker; nothing when the scene cannot be read."""
+def draw_outline(axes, scene, box):
+    """Buildings in a box (x, x, y, y) [m] from above, the higher the darker.
+
+    Nothing when the scene cannot be read.
+    """
     from matplotlib.collections import PolyCollection
 
     from sionna_irs.channel.raytracing.solve import RayTracingError, scene_outline
@@ -33,13 +36,16 @@ def draw_outline(axes, scene):
         return
     height = outline.heights.max(-1)
     order = np.argsort(height)
-    # Ground and floors have no height.
-    order = order[height[order] > 1.0]
+    # Ground and floors have no height; a city has ten thousands of triangles elsewhere.
+    low, high = outline.triangles.min(1), outline.triangles.max(1)
+    inside = np.all((high >= np.array(box)[::2]) & (low <= np.array(box)[1::2]), -1)
+    order = order[(height > 1.0)[order] & inside[order]]
     shade = 0.88 - 0.3 * height[order] / max(height.max(), 1.0)
     colors = np.repeat(shade[:, None], 3, 1)
     axes.add_collection(
         PolyCollection(outline.triangles[order], facecolors=colors, edgecolors=colors, zorder=0.5)
     )
+    axes.set(xlim=box[:2], ylim=box[2:])
 
 
 def draw_paths(axes, paths, start, end, receiver=0, **style):
@@ -64,7 +70,7 @@ def draw_scene(axes, cfg, positions, chosen, box):
     from sionna_irs.channel.raytracing.solve import RayTracingError
 
     tx, panel, user = cfg.tx_position_m, cfg.panel_position_m, positions[chosen]
-    draw_outline(axes, cfg.scene)
+    draw_outline(axes, cfg.scene, box)
     for hop, start, end, receiver, color in (
         ("tx>s1", tx, panel, 0, _COLORS[4]), ("s1>rx", panel, user, chosen, _COLORS[2]),
     ):  # fmt: skip
