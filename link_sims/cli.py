@@ -262,7 +262,7 @@ def verify(
     as_json: Json = False,
 ):
     """Judge the claims; what is not simulated yet is run first."""
-    from .runner import load
+    from .runner import judge, load
     from .runner import run as run_experiment
 
     failed, report = False, []
@@ -272,21 +272,18 @@ def verify(
             run_experiment(experiment, config, profile, out, quiet=as_json)
         results = load(experiment, folder)
         for claim in experiment.claims:
-            try:
-                verdict = claim.check(results)
-                holds, word, measured = verdict.holds, verdict.word, verdict.measured
-                contradicts = verdict.contradicts(claim.expect)
-            except UserError as error:
-                holds, word, measured, contradicts = None, "undecided", str(error), False
+            verdict = judge(claim, results)
+            contradicts = verdict.contradicts(claim.expect)
             failed |= contradicts
             report.append(
                 {"experiment": experiment.name, "claim": claim.text, "source": claim.source,
-                 "expect": claim.expect, "verdict": word, "measured": measured}
+                 "expect": claim.expect, "verdict": verdict.word, "measured": verdict.measured}
             )  # fmt: skip
             if not as_json:
-                mark = "FAIL" if contradicts else "ok" if holds is not None else "?"
+                mark = "FAIL" if contradicts else "?" if verdict.holds is None else "ok"
+                found = f"verdict: {verdict.word}; measured: {verdict.measured}"
                 print(f"{mark:4} {experiment.name}: {claim.text}")
-                print(f"     expected: {claim.expect}; verdict: {word}; measured: {measured}")
+                print(f"     expected: {claim.expect}; {found}")
                 print(f"     source: {claim.source}")
     if as_json:
         print(json.dumps(report, indent=1))

@@ -9,6 +9,7 @@ import pathlib
 import platform
 import time
 
+from .claims import Verdict
 from .errors import UserError
 from .progress import Progress
 from .results import Results
@@ -198,11 +199,18 @@ def _plain(value):
     return None if isinstance(value, float) and value != value else value
 
 
-def _verdict(claim, results):
+def judge(claim, results):
+    """:class:`Verdict` of a claim; undecided where what it asks for was not simulated."""
     try:
-        verdict = claim.check(results)
-    except (UserError, ZeroDivisionError):
-        return {"verdict": "undecided", "measured": "not simulated"}
+        return claim.check(results)
+    except UserError as error:
+        return Verdict(None, str(error))
+    except (ZeroDivisionError, LookupError):  # a check computes with what is not there
+        return Verdict(None, "not simulated")
+
+
+def _verdict(claim, results):
+    verdict = judge(claim, results)
     return {"verdict": verdict.word, "measured": verdict.measured}
 
 
