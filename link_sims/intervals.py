@@ -110,7 +110,13 @@ def _half_width(influence, level):
     n = len(influence)
     if n < 2:
         return math.nan
-    return _student(n - 1, level) * math.sqrt(float(influence @ influence) / (n - 1) / n)
+    return _student(n - 1, level) * math.sqrt(_variance(influence))
+
+
+def _variance(influence):
+    """Of the mean of an influence function."""
+    n = len(influence)
+    return float(influence @ influence) / (n - 1) / n
 
 
 def crossing(points, target, log=False, level=LEVEL):
@@ -130,7 +136,8 @@ def crossing(points, target, log=False, level=LEVEL):
     Returns
     -------
     (value, low, high) : float
-        NaN when the curve does not cross, or a logarithm has no value.
+        NaN when the curve does not cross, or a logarithm has no value; NaN ends when units are
+        too few or all the same.
     """
     return _interval_of(*_crossing(points, target, log), level)
 
@@ -169,7 +176,8 @@ def _interval_of(value, influences, level):
     counts = [len(influence) for influence in influences.values()]
     if math.isnan(value) or min(counts) < 2:
         return value, math.nan, math.nan
-    variance = sum(float(i @ i) / (n - 1) / n for i, n in
-                   zip(influences.values(), counts, strict=True))  # fmt: skip
+    variance = sum(_variance(influence) for influence in influences.values())
     half = _student(min(counts) - 1, level) * math.sqrt(variance)
+    if half < 1e-12 * max(1.0, abs(value)):  # equal units, up to rounding: their spread is unknown
+        return value, math.nan, math.nan
     return value, value - half, value + half

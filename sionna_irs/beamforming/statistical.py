@@ -39,10 +39,9 @@ def dominant_phases(covariance, num_iter=100):
     Examples
     --------
     >>> import tensorflow as tf, sionna_irs as irs
-    >>> from sionna_irs.beamforming.statistical import dominant_phases
     >>> panel = irs.UPA(2, 4)
     >>> c = panel.response(azimuth=0.3, zenith=1.2)
-    >>> phases = dominant_phases(c[:, None] * tf.math.conj(c))
+    >>> phases = irs.dominant_phases(c[:, None] * tf.math.conj(c))
     >>> abs(tf.reduce_sum(irs.IdealPhases(panel)(phases) * c)).numpy().round(4)
     np.float32(8.0)
     """

@@ -88,8 +88,12 @@ class CIRHop:
             return 0.0
         steps = 1 if self.static else num_time_steps
         size = getattr(model, "cdtype", tf.complex64).size
-        antennas = math.prod(int(array.num_ant) for array in arrays)
-        return float(size) * batch_size * links * steps * 20 * int(clusters) * antennas
+        # Not int(...): AutoGraph would make it a tensor of the graph.
+        counts = [
+            tf.get_static_value(n) if tf.is_tensor(n) else n
+            for n in (clusters, *(array.num_ant for array in arrays))
+        ]
+        return 20.0 * size * batch_size * links * steps * math.prod(counts)
 
     def draw(self, batch_size, num_time_steps, sampling_frequency):
         """A draw of the model as a :class:`CIR`."""

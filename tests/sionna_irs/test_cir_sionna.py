@@ -381,3 +381,12 @@ def test_fifty_steps_of_training_raise_the_rate():
     link.fit(np.zeros(50 * 16, np.float32), batch_size=16, verbose=0)
     assert np.abs(phases.numpy() - start).max() > 0.5
     assert rate() > 1.5 * before
+
+
+def test_in_a_function_with_autograph():
+    cir = irs.SurfaceCIR(cdl_hops(), surface())
+    random.reset(random.stream_key(5))
+    eager = cir(2, 3, 30e3)
+    random.reset(random.stream_key(5))
+    for found, expected in zip(tf.function(lambda: cir(2, 3, 30e3))(), eager, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
