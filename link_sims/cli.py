@@ -194,7 +194,7 @@ def run(
 
 def print_results(results):
     """One table for each metric: a row for each x, a column for each curve."""
-    from .plotting import _shown
+    from .plotting import shown_value
 
     for metric in results.metrics():
         kind = results.experiment.metric(metric)
@@ -214,9 +214,9 @@ def print_results(results):
                     continue
                 value = results.value(metric, curve, x)
                 low, high = results.interval(metric, curve, x)
-                text = f"{_shown(kind, value) if kind.db else value:.4g}"
+                text = f"{shown_value(kind, value) if kind.db else value:.4g}"
                 if low != high:
-                    ends = (_shown(kind, v) if kind.db else v for v in (low, high))
+                    ends = (shown_value(kind, v) if kind.db else v for v in (low, high))
                     text += " [" + ", ".join(f"{v:.3g}" for v in ends) + "]"
                 cells.append(text)
             rows.append(cells)

@@ -3,10 +3,10 @@
 import io
 import math
 
-__all__ = ["render"]
+__all__ = ["COLORS", "MARKERS", "error_bar", "panel", "render", "shown_value"]
 
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-_MARKERS = "osD^vP*X"
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+MARKERS = "osD^vP*X"
 _STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -53,12 +53,12 @@ def draw(results, figure_class):
         return figure
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
-        _panel(axes, results, metric)
+        panel(axes, results, metric)
     figure.suptitle(experiment.title, fontsize=8)
     return figure
 
 
-def _shown(kind, value):
+def shown_value(kind, value):
     """A value as the axis shows it: in dB, or NaN where a logarithmic axis has no place."""
     if kind.db:
         return 10 * math.log10(value) if value > 0 else math.nan
@@ -72,28 +72,29 @@ def _stem(curve):
     return curve
 
 
-def _panel(axes, results, metric):
+def panel(axes, results, metric):
+    """All curves of a metric: markers with intervals where simulated, lines where exact."""
     experiment, kind = results.experiment, results.experiment.metric(metric)
     names = [curve for _, curve in results.curves(metric)]
     stems = list(dict.fromkeys(_stem(c) for c in names))
     used = {}
     for curve in names:
         index = stems.index(_stem(curve))
-        color = _COLORS[index % len(_COLORS)]
+        color = COLORS[index % len(COLORS)]
         points = [x for x in results.points(metric, curve) if x is not None]
         values = [results.value(metric, curve, x) for x in points]
-        shown = [_shown(kind, v) for v in values]
+        shown = [shown_value(kind, v) for v in values]
         if (metric, curve) in results.exact or ": outage" in curve:
             dashed = "--" if ": outage" in curve else "-"
             axes.plot(points, shown, dashed, color=color, linewidth=0.9, label=curve)
             continue
         ends = [results.interval(metric, curve, x) for x in points]
-        below = [_gap(kind, v, low) for v, (low, _) in zip(values, ends, strict=True)]
-        above = [_gap(kind, v, high) for v, (_, high) in zip(values, ends, strict=True)]
+        below = [error_bar(kind, v, low) for v, (low, _) in zip(values, ends, strict=True)]
+        above = [error_bar(kind, v, high) for v, (_, high) in zip(values, ends, strict=True)]
         has_theory = f"{curve}, exact" in names or f"{_stem(curve)}, exact" in names
         style = "none" if has_theory else "-"
         used[index] = used.get(index, -1) + 1
-        marker = _MARKERS[(index + 4 * used[index]) % len(_MARKERS)]
+        marker = MARKERS[(index + 4 * used[index]) % len(MARKERS)]
         axes.errorbar(
             points, shown, yerr=[below, above], color=color, marker=marker, linestyle=style,
             markerfacecolor="none", capsize=2, elinewidth=0.7, label=curve,
@@ -117,9 +118,9 @@ def _panel(axes, results, metric):
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
 
 
-def _gap(kind, value, end):
+def error_bar(kind, value, end):
     """Length of an error bar on the axis."""
-    gap = abs(_shown(kind, value) - _shown(kind, end))
+    gap = abs(shown_value(kind, value) - shown_value(kind, end))
     if math.isfinite(gap):
         return gap
     # An interval that reaches 0 reaches the bottom of a logarithmic axis.

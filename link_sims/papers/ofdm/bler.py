@@ -219,13 +219,13 @@ def closed_forms(cfg):
 @bler.figure
 def draw(results, figure):
     """Block errors large, the rest small, one legend of the schemes."""
-    from link_sims.plotting import _panel
+    from link_sims.plotting import panel
 
     figure.set_size_inches(7.2, 6.2)
     layout = [["bler"] * 3, ["ber", "gain", "nmse"]]
     panels = figure.subplot_mosaic(layout, height_ratios=(1.4, 1))
     for metric, axes in panels.items():
-        _panel(axes, results, metric)
+        panel(axes, results, metric)
         axes.get_legend().remove()
     panels["bler"].set_ylim(bottom=1e-3)
     panels["ber"].set_ylim(bottom=1e-4)

@@ -160,7 +160,7 @@ def designs(cfg, trained, scenario):
 @design.figure
 def draw(results, figure):
     """Designs as rows, scenarios as markers."""
-    from link_sims.plotting import _COLORS, _MARKERS, _gap, _shown
+    from link_sims.plotting import COLORS, MARKERS, error_bar, shown_value
 
     figure.set_size_inches(7.2, 3.4)
     panels = figure.subplots(1, 2, sharey=True)
@@ -169,11 +169,11 @@ def draw(results, figure):
         for x in results.points(metric, RANDOM):
             values = [results.value(metric, name, x) for name in REFERENCE]
             ends = [results.interval(metric, name, x) for name in REFERENCE]
-            errors = [[_gap(kind, v, e[i]) for v, e in zip(values, ends, strict=True)]
+            errors = [[error_bar(kind, v, e[i]) for v, e in zip(values, ends, strict=True)]
                       for i in (0, 1)]  # fmt: skip
             axes.errorbar(
-                [_shown(kind, v) for v in values], list(REFERENCE), xerr=errors,
-                color=_COLORS[int(x)], marker=_MARKERS[int(x)], linestyle="none",
+                [shown_value(kind, v) for v in values], list(REFERENCE), xerr=errors,
+                color=COLORS[int(x)], marker=MARKERS[int(x)], linestyle="none",
                 markerfacecolor="none", capsize=2, elinewidth=0.7, label=LABELS[int(x)],
             )  # fmt: skip
         axes.set_xlabel(kind.label)

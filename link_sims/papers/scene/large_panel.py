@@ -170,14 +170,14 @@ def far_field_limit(cfg):
 @large_panel.figure
 def draw(results, figure):
     """Gains, what the curvature costs, time and memory against the size."""
-    from link_sims.plotting import _COLORS, _MARKERS
+    from link_sims.plotting import COLORS, MARKERS
 
     figure.set_size_inches(7.2, 5.4)
     panels = figure.subplots(2, 2, sharex=True)
     lines = {ALIGNED: "none", CLOSED: "-", OWN: "none", MISMATCHED: "--", RANDOM: ":"}
     markers = {ALIGNED: "o", CLOSED: "", OWN: "x", MISMATCHED: "s", RANDOM: "D"}
     points = results.points("gain", ALIGNED)
-    for color, (curve, line) in zip(_COLORS, lines.items(), strict=False):
+    for color, (curve, line) in zip(COLORS, lines.items(), strict=False):
         style = {"linestyle": line, "marker": markers[curve], "color": color,
                  "markerfacecolor": "none"}  # fmt: skip
         values = [10 * math.log10(results.value("gain", curve, x)) for x in points]
@@ -197,7 +197,7 @@ def draw(results, figure):
     for axes, metric in zip(panels[1], ("time", "memory"), strict=True):
         for i, (_, curve) in enumerate(results.curves(metric)):
             values = [results.value(metric, curve, x) for x in points]
-            axes.plot(points, values, "-", color=_COLORS[i], marker=_MARKERS[i], label=curve,
+            axes.plot(points, values, "-", color=COLORS[i], marker=MARKERS[i], label=curve,
                       markerfacecolor="none")  # fmt: skip
         axes.set_yscale("log")
         low, high = axes.get_ylim()

@@ -37,8 +37,7 @@ from .common import (
     rates,
     users_at,
 )
-from .street_canyon import Config as CanyonConfig
-from .street_canyon import curves, draw_gains, gain_rows, places_of, second
+from .walk import WalkConfig, curves, draw_gains, gain_rows, places_of, second
 
 CARRIER = "direct, at the carrier"
 BASE, PANEL, ONLY_PANEL = "base station", "panel", "only the panel"
@@ -48,7 +47,7 @@ STRONG_GAIN_DB = -94.0
 TEST_Y = 36.0
 
 
-class Config(CanyonConfig):
+class Config(WalkConfig):
     """The walk through a corner, and the map of the quarter around it."""
 
     scene: str = "munich"
@@ -137,7 +136,7 @@ def coverage_rows(cfg):
 @munich.figure
 def draw(results, figure):
     """The quarter from above, rates without the panel and what it adds; below, the walk."""
-    from link_sims.plotting import _panel
+    from link_sims.plotting import panel
 
     cfg = results.config
     figure.set_size_inches(7.2, 6.0)
@@ -160,7 +159,7 @@ def draw(results, figure):
     draw_gains(left, results)
     left.set_xlabel(results.experiment.x_label)
     for axes, metric in zip(coded, ("bler", "rate"), strict=True):
-        _panel(axes, results, metric)
+        panel(axes, results, metric)
         axes.get_legend().remove()
     handles, names = coded[0].get_legend_handles_labels()
     handles, names = [*handles, left.lines[-1]], [*names, CLOSED]
@@ -170,7 +169,7 @@ def draw(results, figure):
 
 def draw_corner(axes, cfg):
     """The scene from above with the walk, and the paths to the user in the corner."""
-    from link_sims.plotting import _COLORS
+    from link_sims.plotting import COLORS
     from sionna_irs.channel.raytracing.solve import RayTracingError
 
     places = places_of(cfg)
@@ -179,7 +178,7 @@ def draw_corner(axes, cfg):
     draw_scene(axes, cfg, places, chosen, (-70, 150, -30, 190))
     with contextlib.suppress(RayTracingError):
         ends = cfg.tx_position_m, places[chosen]
-        draw_paths(axes, paths_of(cfg, "tx>rx", places), *ends, chosen, color=_COLORS[0])
+        draw_paths(axes, paths_of(cfg, "tx>rx", places), *ends, chosen, color=COLORS[0])
 
 
 def over(results, a, b, carrier, y=TEST_Y):

@@ -66,13 +66,13 @@ def draw_scene(axes, cfg, positions, chosen, box):
     ``box`` is (x, x, y, y) [m]. Without the ray tracer and without its answers in the cache, the
     buildings and paths are left out.
     """
-    from link_sims.plotting import _COLORS
+    from link_sims.plotting import COLORS
     from sionna_irs.channel.raytracing.solve import RayTracingError
 
     tx, panel, user = cfg.tx_position_m, cfg.panel_position_m, positions[chosen]
     draw_outline(axes, cfg.scene, box)
     for hop, start, end, receiver, color in (
-        ("tx>s1", tx, panel, 0, _COLORS[4]), ("s1>rx", panel, user, chosen, _COLORS[2]),
+        ("tx>s1", tx, panel, 0, COLORS[4]), ("s1>rx", panel, user, chosen, COLORS[2]),
     ):  # fmt: skip
         with contextlib.suppress(RayTracingError):
             draw_paths(axes, paths_of(cfg, hop, positions), start, end, receiver, color=color)

@@ -154,21 +154,21 @@ def table(cfg):
 @placement.figure
 def draw(results, figure):
     """The houses from above; below, the gains and their factors over the same x."""
-    from link_sims.plotting import _COLORS
+    from link_sims.plotting import COLORS
 
     figure.set_size_inches(5.2, 7.6)
     plan, gain_axes, part_axes = figure.subplots(3, 1, height_ratios=[1.3, 1, 1])
     draw_plan(plan, results.config)
     styles = {
-        f"{ALIGNED}, {OPEN}": (_COLORS[0], "o"), f"{ALIGNED}, {STREET}": (_COLORS[1], "s"),
+        f"{ALIGNED}, {OPEN}": (COLORS[0], "o"), f"{ALIGNED}, {STREET}": (COLORS[1], "s"),
         CLOSED: ("k", "-"), TURNED: ("k", ":"),
     }  # fmt: skip
     for curve, (color, style) in styles.items():
         gain_axes.plot(*in_db(results, "gain", curve), style, color=color, label=curve,
                        markerfacecolor="none", markersize=3)  # fmt: skip
     styles = {
-        DISTANCES: (_COLORS[2], "-"), PATTERN: (_COLORS[3], "-"),
-        f"{REFLECTIONS}, {OPEN}": (_COLORS[0], "o"), f"{REFLECTIONS}, {STREET}": (_COLORS[1], "s"),
+        DISTANCES: (COLORS[2], "-"), PATTERN: (COLORS[3], "-"),
+        f"{REFLECTIONS}, {OPEN}": (COLORS[0], "o"), f"{REFLECTIONS}, {STREET}": (COLORS[1], "s"),
     }  # fmt: skip
     for curve, (color, style) in styles.items():
         x, values = in_db(results, "part", curve)
