@@ -12,6 +12,7 @@ __all__ = [
     "LinkLayer",
     "deserialize_arguments",
     "recorded_arguments",
+    "require_integer",
     "serialize_arguments",
     "to_dtype",
 ]
@@ -28,6 +29,26 @@ def to_dtype(value, dtype):
     if _is_tensor(value):
         return tf.cast(value, dtype)
     return tf.constant(np.asarray(value).astype(tf.as_dtype(dtype).as_numpy_dtype))
+
+
+def require_integer(name, value, low=1, high=None, optional=False):
+    """ValueError unless ``value`` is an integer in low..high, or None where `optional`.
+
+    Examples
+    --------
+    >>> from sionna_irs.layer import require_integer
+    >>> require_integer("num_bits", 17, high=16, optional=True)
+    Traceback (most recent call last):
+    ...
+    ValueError: num_bits = 17; None or an integer in 1..16 is needed
+    """
+    if optional and value is None:
+        return
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        span = f"of at least {low}" if high is None else f"in {low}..{high}"
+        none = "None or " if optional else ""
+        raise ValueError(f"{name} = {value!r}; {none}an integer {span} is needed")
 
 
 class Input:

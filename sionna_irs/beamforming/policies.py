@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from .. import random
 from ..channel.links import Links
-from ..layer import LinkLayer
+from ..layer import LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
 from ..surface.discrete import quantize_phase
 
@@ -87,8 +87,7 @@ class AlignedPhases(LinkLayer):
 
     def __init__(self, num_iter=10, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(num_iter, int) or num_iter < 1:
-            raise ValueError(f"num_iter = {num_iter!r}; an integer of at least 1 is needed")
+        require_integer("num_iter", num_iter)
         self.num_iter = num_iter
 
     def call(self, links):
@@ -149,10 +148,8 @@ class CoordinateAscent(LinkLayer):
 
     def __init__(self, num_bits=None, num_iter=8, **kwargs):
         super().__init__(**kwargs)
-        if num_bits is not None and (not isinstance(num_bits, int) or not 1 <= num_bits <= 16):
-            raise ValueError(f"num_bits = {num_bits!r}; None or an integer in 1..16 is needed")
-        if not isinstance(num_iter, int) or num_iter < 1:
-            raise ValueError(f"num_iter = {num_iter!r}; an integer of at least 1 is needed")
+        require_integer("num_bits", num_bits, high=16, optional=True)
+        require_integer("num_iter", num_iter)
         self.num_bits, self.num_iter = num_bits, num_iter
 
     def call(self, links):

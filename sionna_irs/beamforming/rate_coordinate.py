@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from ..layer import LinkLayer
+from ..layer import LinkLayer, require_integer
 from ..surface.discrete import quantize_phase
 from .policies import CoordinateAscent
 from .wideband import unit_phasor, wideband_cascade
@@ -68,10 +68,8 @@ class RateCoordinateAscent(LinkLayer):
         super().__init__(**kwargs)
         if not isinstance(snr, (int, float)) or not 0 < snr < math.inf:
             raise ValueError(f"snr = {snr!r}; a positive finite number is needed")
-        if num_bits is not None and (not isinstance(num_bits, int) or not 1 <= num_bits <= 8):
-            raise ValueError(f"num_bits = {num_bits!r}; None or an integer in 1..8 is needed")
-        if not isinstance(num_iter, int) or num_iter < 1:
-            raise ValueError(f"num_iter = {num_iter!r}; an integer of at least 1 is needed")
+        require_integer("num_bits", num_bits, high=8, optional=True)
+        require_integer("num_iter", num_iter)
         if start is not None and not callable(start):
             raise ValueError(f"start = {start!r}; None or a policy (links -> phases) is needed")
         self.snr, self.num_bits, self.num_iter = snr, num_bits, num_iter

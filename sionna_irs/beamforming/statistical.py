@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ..layer import require_integer
 from ..linalg import dominant_singular_vectors
 from ..linalg.solve import square_matrix
 
@@ -46,8 +47,7 @@ def dominant_phases(covariance, num_iter=100):
     np.float32(8.0)
     """
     covariance = tf.stop_gradient(square_matrix("covariance", covariance))
-    if not isinstance(num_iter, int) or num_iter < 1:
-        raise ValueError(f"num_iter = {num_iter!r}; an integer of at least 1 is needed")
+    require_integer("num_iter", num_iter)
     # The scale is that of squared path gains, far below the smallest squares of single precision.
     scale = tf.reduce_max(tf.abs(covariance), [-2, -1], keepdims=True)
     scale = tf.where(scale > 0, scale, tf.ones_like(scale))

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from ..channel.links import Links
-from ..layer import LinkLayer
+from ..layer import LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
 from ..surface.discrete import quantize_phase
 from .policies import CoordinateAscent
@@ -101,10 +101,8 @@ class StrongestTap(LinkLayer):
 
     def __init__(self, num_bits=None, num_iter=10, **kwargs):
         super().__init__(**kwargs)
-        if num_bits is not None and (not isinstance(num_bits, int) or not 1 <= num_bits <= 16):
-            raise ValueError(f"num_bits = {num_bits!r}; None or an integer in 1..16 is needed")
-        if not isinstance(num_iter, int) or num_iter < 1:
-            raise ValueError(f"num_iter = {num_iter!r}; an integer of at least 1 is needed")
+        require_integer("num_bits", num_bits, high=16, optional=True)
+        require_integer("num_iter", num_iter)
         self.num_bits, self.num_iter = num_bits, num_iter
 
     def call(self, links):
@@ -202,8 +200,7 @@ class RateAscent(LinkLayer):
         for name, value in (("snr", snr), ("learning_rate", learning_rate)):
             if not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise ValueError(f"{name} = {value!r}; a positive finite number is needed")
-        if not isinstance(num_iter, int) or num_iter < 1:
-            raise ValueError(f"num_iter = {num_iter!r}; an integer of at least 1 is needed")
+        require_integer("num_iter", num_iter)
         if start is not None and not callable(start):
             raise ValueError(f"start = {start!r}; None or a policy (links -> phases) is needed")
         self.snr, self.num_iter, self.learning_rate = snr, num_iter, learning_rate

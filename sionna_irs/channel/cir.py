@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from sionna.phy.channel import ChannelModel
 
+from ..layer import require_integer
 from ..surface.surface import as_frequencies
 from .graph import SurfaceGraph, push
 from .guards import (
@@ -130,8 +131,7 @@ class SurfaceCIR(SurfaceGraph):
         self._hop_layers = [part for part in inner if isinstance(part, tf.keras.layers.Layer)]
         if max_energy_loss is not None and not 0 < max_energy_loss < 1:
             raise ValueError(f"max_energy_loss = {max_energy_loss}; a number in (0, 1) is needed")
-        if num_paths is not None and (not isinstance(num_paths, int) or num_paths < 1):
-            raise ValueError(f"num_paths = {num_paths!r}; an integer of at least 1 is needed")
+        require_integer("num_paths", num_paths, optional=True)
         if num_paths is not None and max_energy_loss is not None:
             raise ValueError("num_paths and max_energy_loss: give one of them")
         if not memory_limit > 0:

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from ..arrays import ULA, UPA
+from ..layer import require_integer
 from ..surface.pattern import CosinePattern, IsotropicPattern
 from .paths import CIR
 from .raytracing.solve import solve_paths
@@ -194,8 +195,7 @@ class RayTracedHops(CIRTable):
                 f"tx has {len(tx.positions)} and rx {len(rx.positions)} positions; one of them "
                 "must have 1"
             )
-        if num_paths is not None and (not isinstance(num_paths, int) or num_paths < 1):
-            raise ValueError(f"num_paths = {num_paths!r}; an integer of at least 1 is needed")
+        require_integer("num_paths", num_paths, optional=True)
         self.scene, self.carrier_frequency, self.spherical = scene, carrier_frequency, spherical
         solver = {
             "max_depth": max_depth, "samples_per_src": samples_per_src, "materials": materials,

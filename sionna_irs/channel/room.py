@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import random
-from ..layer import LinkLayer
+from ..layer import LinkLayer, require_integer
 from .room_images import CARRIERS, image_paths
 from .room_traced import traced_paths
 
@@ -168,8 +168,7 @@ class RoomChannel(LinkLayer):
                 f"num_users = {num_users!r}; an integer in 1..{len(self.indices)} (the number of "
                 "positions) is needed"
             )
-        if not isinstance(num_ant, int) or num_ant < 1:
-            raise ValueError(f"num_ant = {num_ant!r}; an integer of at least 1 is needed")
+        require_integer("num_ant", num_ant)
         if source not in ("images", "ray_traced"):
             raise ValueError(f"source = {source!r}; 'images' or 'ray_traced' is needed")
         self.num_users, self.num_ant = num_users, num_ant

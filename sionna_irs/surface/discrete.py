@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from ..layer import require_integer
 from .surface import Surface
 
 __all__ = ["DiscretePhases", "quantize_phase"]
@@ -61,8 +62,7 @@ class DiscretePhases(Surface):
 
     def __init__(self, panel, num_bits, **kwargs):
         super().__init__(panel, **kwargs)
-        if not isinstance(num_bits, int) or not 1 <= num_bits <= 16:
-            raise ValueError(f"num_bits = {num_bits!r}; an integer in 1..16 is needed")
+        require_integer("num_bits", num_bits, high=16)
         self.num_bits = num_bits
 
     def reflection(self, control):

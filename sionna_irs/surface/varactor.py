@@ -6,7 +6,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from ..layer import Input
+from ..layer import Input, require_integer
 from .surface import Surface
 
 __all__ = ["Varactor"]
@@ -181,8 +181,7 @@ class Varactor(Surface):
             raise ValueError(
                 f"capacitance_range_pf = {capacitance_range_pf}; 0 < smallest < largest is needed"
             )
-        if num_bits is not None and not (isinstance(num_bits, int) and 1 <= num_bits <= 16):
-            raise ValueError(f"num_bits = {num_bits!r}; an integer in 1..16 or None is needed")
+        require_integer("num_bits", num_bits, high=16, optional=True)
         if not 0 < carrier_frequency < math.inf:
             raise ValueError(
                 f"carrier_frequency = {carrier_frequency}; a positive number is needed"
