@@ -160,7 +160,10 @@ def curves(cfg, trained):
     source, mapper = BinarySource(), Mapper("qam", BITS_PER_SYMBOL)
     demapper = Demapper("app", "qam", BITS_PER_SYMBOL)
     encoder = LDPC5GEncoder(cfg.num_info_bits, cfg.num_coded_bits)
-    decoder = LDPC5GDecoder(encoder, num_iter=20, hard_out=True, cn_update="offset-minsum")
+    # Sionna's min-sum decoder works in single precision only.
+    decoder = LDPC5GDecoder(
+        encoder, num_iter=20, hard_out=True, cn_update="offset-minsum", precision="single"
+    )
     receiver = irs.LMMSEReceiver()
 
     def receive(x, noise, h, h_hat, error, no):
@@ -181,7 +184,7 @@ def curves(cfg, trained):
         b_hat = tf.split(decoder(demapper(x_hat, no_eff)), len(schemes))
         counts = {}
         for name, decided in zip(schemes, b_hat, strict=True):
-            wrong = tf.not_equal(b, decided)
+            wrong = tf.not_equal(b > 0.5, decided > 0.5)
             counts["ber", name] = tf.math.count_nonzero(wrong), tf.size(wrong)
             failed = tf.reduce_any(wrong, -1)
             counts["bler", name] = tf.math.count_nonzero(failed), batch_size

@@ -267,8 +267,7 @@ class RayTracedHops(CIRTable):
 
         def strongest(x):
             if not x.shape[1]:  # nothing at all: one path without power
-                x = np.zeros([len(x), 1, *x.shape[2:]], x.dtype)
-                return x
+                return np.zeros([len(x), 1, *x.shape[2:]], x.dtype)
             return np.take_along_axis(x, order.reshape(order.shape + (1,) * (x.ndim - 2)), 1)
 
         gain, delay = strongest(gain), strongest(paths.delay[:, 0])

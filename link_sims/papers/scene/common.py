@@ -246,8 +246,9 @@ class CodedLink:
         self.mapper = Mapper("qam", cfg.num_bits_per_symbol)
         self.demapper = Demapper("app", "qam", cfg.num_bits_per_symbol)
         self.encoder = LDPC5GEncoder(cfg.num_info_bits, num_coded_bits(cfg))
+        # Sionna's min-sum decoder works in single precision only.
         self.decoder = LDPC5GDecoder(
-            self.encoder, num_iter=20, hard_out=True, cn_update="offset-minsum"
+            self.encoder, num_iter=20, hard_out=True, cn_update="offset-minsum", precision="single"
         )
 
     def __call__(self, channels):
@@ -266,7 +267,7 @@ class CodedLink:
         no_eff = tf.broadcast_to(1 / power, x_hat.shape)
         shape = [len(channels) * batch, -1]
         b_hat = self.decoder(self.demapper(tf.reshape(x_hat, shape), tf.reshape(no_eff, shape)))
-        wrong = tf.not_equal(b, tf.reshape(b_hat, [len(channels), *b.shape]))
+        wrong = tf.not_equal(b > 0.5, tf.reshape(b_hat, [len(channels), *b.shape]) > 0.5)
         counts = {}
         for i, name in enumerate(channels):
             snr = tf.square(tf.abs(h[i]))
