@@ -13,6 +13,7 @@ import gc
 import math
 import warnings
 
+import numpy as np
 import tensorflow as tf
 from sionna.phy import Block, config
 
@@ -21,9 +22,11 @@ from .layer import to_dtype
 __all__ = [
     "PortableGenerator",
     "complex_normal",
+    "distinct",
     "install",
     "integers",
     "normal",
+    "permutation",
     "reset",
     "stream_key",
     "uniform",
@@ -346,3 +349,28 @@ def distinct(batch_size, count, high):
         moved = rank + tf.reduce_sum(tf.cast(gaps <= rank, tf.int32), -1, keepdims=True)
         picks = tf.concat([picks, moved], -1)
     return picks
+
+
+def permutation(size, seed=0):
+    """A fixed order of the integers 0..size-1: the same in every process, for splits of data.
+
+    Parameters
+    ----------
+    size : int
+    seed : int
+        Not that of Sionna's generator, which it leaves alone.
+
+    Returns
+    -------
+    np.ndarray, int64, [size]
+
+    Examples
+    --------
+    >>> from sionna_irs.random import permutation
+    >>> sorted(permutation(4).tolist())
+    [0, 1, 2, 3]
+    """
+    with tf.init_scope():
+        key = tf.constant([seed, 0], tf.int64)
+        words = tf.random.stateless_uniform([size], key, None, None, tf.int64, alg="philox")
+    return np.argsort(words.numpy(), kind="stable")

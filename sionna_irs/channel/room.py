@@ -37,9 +37,9 @@ def room_positions():
 def room_split(split="train", stride=1):
     """Which positions of the grid are for training, validation and test: disjoint sets.
 
-    ``np.random.RandomState(0).permutation(200901)``, whose numbers are the same in every release,
-    holds the test positions in its first 20,000 places, those for validation in the next 20,000,
-    those for training in the rest. A subgrid keeps the index and the part of every position.
+    A fixed :func:`~sionna_irs.random.permutation` of the 200,901 positions holds those for testing
+    in its first 20,000 places, those for validation in the next 20,000, those for training in the
+    rest. A subgrid keeps the index and the part of every position.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def room_split(split="train", stride=1):
     if not isinstance(stride, (int, np.integer)) or isinstance(stride, bool) or stride < 1:
         raise ValueError(f"stride = {stride!r}; an integer of at least 1 is needed")
     if isinstance(split, str):
-        order = np.random.RandomState(0).permutation(size)
+        order = random.permutation(size)
         parts = {
             "train": order[2 * _HELD_OUT :],
             "validation": order[_HELD_OUT : 2 * _HELD_OUT],

@@ -32,7 +32,7 @@ def position_blocks(positions, block_size, shares=(0.7, 0.15, 0.15), seed=0):
     shares : (float, float, float)
         Of the blocks for training, validation and test; their sum is 1.
     seed : int
-        Of the assignment, fixed across releases.
+        Of the assignment.
 
     Returns
     -------
@@ -61,8 +61,7 @@ def position_blocks(positions, block_size, shares=(0.7, 0.15, 0.15), seed=0):
         raise ValueError(f"shares = {shares}; three positive numbers of sum 1 are needed")
     cells = np.floor(positions[:, :2] / block_size).astype(int)
     blocks, member = np.unique(cells, axis=0, return_inverse=True)
-    # RandomState's numbers are the same in every release.
-    rank = np.random.RandomState(seed).permutation(len(blocks))[member.ravel()]
+    rank = random.permutation(len(blocks), seed)[member.ravel()]
     ends = np.round(np.cumsum(shares) * len(blocks)).astype(int)
     found, low = {}, 0
     for part, high in zip(_PARTS, ends, strict=True):

@@ -9,6 +9,8 @@ from sionna.phy.mapping import BinarySource, Mapper
 
 from sionna_irs import random
 
+FIRST_OF_PERMUTATION = [854, 762, 748, 454]
+
 
 def in_every_mode(draw):
     """The same draw, from one key, in eager, graph and XLA."""
@@ -117,3 +119,25 @@ def test_dynamic_shapes():
     f = tf.function(lambda n: (random.normal([n, 3]), random.uniform([n])), autograph=False)
     z, u = f(tf.constant(5))
     assert z.shape == (5, 3) and u.shape == (5,)
+
+
+def test_permutation_is_fixed_and_leaves_the_generator_alone():
+    random.install()
+    random.reset(random.stream_key(3))
+    expected = random.normal([3]).numpy()
+    random.reset(random.stream_key(3))
+    order = random.permutation(1000)
+    np.testing.assert_array_equal(np.sort(order), np.arange(1000))
+    assert order[:4].tolist() == FIRST_OF_PERMUTATION
+    assert (random.permutation(1000, seed=1) != order).mean() > 0.9
+    np.testing.assert_array_equal(random.normal([3]), expected)
+
+
+def test_distinct_draws_are_uniform_without_replacement():
+    random.install()
+    random.reset(random.stream_key(5))
+    picks = random.distinct(6000, 3, 4).numpy()
+    assert all(len(set(row)) == 3 for row in picks)
+    # Each of the 24 ordered triples: 250 expected, standard deviation 15.5.
+    counts = np.unique(picks @ [16, 4, 1], return_counts=True)[1]
+    assert len(counts) == 24 and np.abs(counts - 250).max() < 5.5 * 15.5

@@ -132,14 +132,15 @@ def timed(cfg, channel):
     """(shortest time of a compiled composition [s], number of paths of both hops, all users)."""
     import tensorflow as tf
 
+    import sionna_irs as irs
+
     # As arguments: what is written into the graph would be computed at its compilation.
     @tf.function(jit_compile=True, autograph=False)
     def compose(cirs, theta):
         return channel.compose(cirs, theta)[0]
 
     cirs = channel.draw(cfg.batch_size, index=np.arange(cfg.batch_size)[:, None])
-    number = channel.surfaces["s1"].num_elements
-    theta = channel.reflect({"s1": 2 * math.pi * np.random.default_rng(cfg.seed).random(number)})
+    theta = channel.reflect(irs.RandomPhases()(channel.links(cirs)))
     compose(cirs, theta)
     seconds = []
     for _ in range(cfg.num_timings):
