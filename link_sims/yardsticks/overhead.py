@@ -4,6 +4,25 @@ import tempfile
 import time
 
 
+def _bare_seconds(step, batch_size, units):
+    """The step alone in one compiled loop: no keys, no log, no stopping rule."""
+    import tensorflow as tf
+
+    def loop(x, count):
+        def body(i, total):
+            return i + 1, total + step(batch_size, x)["power", "z"][0]
+
+        start = (tf.constant(0), tf.zeros([]))
+        return tf.while_loop(lambda i, _: i < count, body, start)[1]
+
+    loop = tf.function(loop, autograph=False)
+    x = tf.constant(0.0)
+    loop(x, tf.constant(1)).numpy()
+    start = time.perf_counter()
+    loop(x, tf.constant(units)).numpy()
+    return time.perf_counter() - start
+
+
 def runner_overhead():
     """Time of a run of 50 ms units over the time of the same units in a bare loop, less one."""
     import numpy as np
@@ -35,29 +54,12 @@ def runner_overhead():
     backend.start(config_of(10, 2))
     step = builder(None, None)
 
-    def bare_seconds(batch_size, units):
-        """The step alone in one compiled loop: no keys, no log, no stopping rule."""
-
-        def loop(x, count):
-            def body(i, total):
-                return i + 1, total + step(batch_size, x)["power", "z"][0]
-
-            start = (tf.constant(0), tf.zeros([]))
-            return tf.while_loop(lambda i, _: i < count, body, start)[1]
-
-        loop = tf.function(loop, autograph=False)
-        x = tf.constant(0.0)
-        loop(x, tf.constant(1)).numpy()
-        start = time.perf_counter()
-        loop(x, tf.constant(units)).numpy()
-        return time.perf_counter() - start
-
     size = 20_000
     for _ in range(2):  # a first guess, then 50 ms
-        size = int(size * 0.05 / (bare_seconds(size, 10) / 10))
+        size = int(size * 0.05 / (_bare_seconds(step, size, 10) / 10))
     ratios, units = [], 100
     for _ in range(3):
-        bare = bare_seconds(size, units)
+        bare = _bare_seconds(step, size, units)
         config = config_of(size, units)
         with tempfile.TemporaryDirectory() as folder:
             with store.RunFolder(folder, identity_of(experiment, "cpu", config)) as run:

@@ -300,8 +300,13 @@ def test_kill_9_at_twenty_random_moments(tmp_path):
 
 
 def test_ctrl_c_leaves_a_folder_that_resumes(tmp_path):
+    # A test runner in the background of a shell has the signal ignored, and hands that on.
+    start = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from link_sims.cli import main; main()"
+    )
     command = [
-        sys.executable, "-m", "link_sims", "run", f"{HERE / 'tiny.py'}:tiny", "--out", "out",
+        sys.executable, "-c", start, "run", f"{HERE / 'tiny.py'}:tiny", "--out", "out",
         "--set", "max_units=200000", "--set", "batch_size=20000",
     ]  # fmt: skip
     process = subprocess.Popen(
