@@ -2,6 +2,8 @@
 
 import link_sims
 
+from ..cascade import CascadeConfig, closed_forms, references, scene, squared_errors
+
 SNR_DB = [-15, -10, -5, 0, 5, 10, 15, 20]
 # NMSE in dB at M = 16, N = 64, P = 65, K = 10: independent reference values, ratio of means.
 REFERENCE_DB = {
@@ -12,27 +14,13 @@ REFERENCE_DB = {
 }
 
 
-class Config(link_sims.Config):
-    """The cascaded channel and its pilots."""
+class Config(CascadeConfig):
+    """The cascaded channel, its pilots, and the sweep."""
 
     snr_db: link_sims.Grid = SNR_DB
-    num_rx_ant: link_sims.PositiveInt = 16
-    num_elements: link_sims.PositiveInt = 64
-    num_patterns: link_sims.PositiveInt = 65
-    k_factor: link_sims.PositiveFloat = 10.0
     batch_size: link_sims.PositiveInt = 100
     min_units: link_sims.PositiveInt = 10
     max_units: link_sims.PositiveInt = 60
-
-    def check(self):
-        """Every column needs a pattern of its own; the bound needs two antennas."""
-        if self.num_patterns <= self.num_elements:
-            raise ValueError(
-                f"num_patterns = {self.num_patterns}: at least num_elements + 1 = "
-                f"{self.num_elements + 1} is needed"
-            )
-        if self.num_rx_ant < 2:
-            raise ValueError(f"num_rx_ant = {self.num_rx_ant}: at least 2 is needed")
 
 
 bounds = link_sims.Experiment(
@@ -48,60 +36,32 @@ bounds = link_sims.Experiment(
 )
 
 
-def _scene(cfg):
-    import sionna_irs as irs
-
-    channel = irs.CascadedChannel(cfg.num_rx_ant, cfg.num_elements, cfg.k_factor)
-    return channel, irs.SurfacePilots(cfg.num_elements, cfg.num_patterns)
-
-
 @bounds.sweep(x="snr_db")
 def simulated(cfg, trained):
     """Squared errors of all estimators on the same pilots."""
     import sionna_irs as irs
 
-    channel, pilots = _scene(cfg)
-    estimators = {
-        "LS": irs.LSEstimator(pilots),
-        "scalar LMMSE": irs.ScalarLMMSEEstimator(pilots, channel.statistics),
-        "LMMSE": irs.LMMSEEstimator(pilots, channel.statistics),
-        "Bayes": irs.BayesEstimator(pilots, channel.statistics),
-    }
+    channel, pilots = scene(cfg)
+    estimators = references(pilots, channel.statistics)
 
     def step(batch_size, snr_db):
         no = irs.snr_db_to_no(snr_db)
         u = channel.draw(batch_size).cascaded()
-        y = pilots(u, no)
-        return {
-            ("nmse", name): irs.metrics.nmse(estimator(y, no)[0], u)
-            for name, estimator in estimators.items()
-        }
+        return squared_errors(estimators, pilots(u, no), no, u)
 
     return step
 
 
 @bounds.table
-def closed_forms(cfg):
+def exact(cfg):
     """Closed forms of the linear estimators, quadrature for the optimum."""
-    import sionna_irs as irs
-
-    channel, pilots = _scene(cfg)
-    forms = {
-        "LS": irs.ls_nmse,
-        "scalar LMMSE": irs.scalar_lmmse_nmse,
-        "LMMSE": irs.lmmse_nmse,
-        "Bayes": irs.bayes_nmse,
-    }
-    return [
-        link_sims.row(
-            "nmse",
-            f"{name}, exact",
-            x,
-            form(channel.statistics, 10 ** (-x / 10) / (cfg.num_patterns * pilots.pilot_len)),
-        )
-        for name, form in forms.items()
-        for x in cfg.snr_db
-    ]
+    channel, pilots = scene(cfg)
+    return closed_forms(
+        [
+            (x, channel.statistics, 10 ** (-x / 10) / (cfg.num_patterns * pilots.pilot_len))
+            for x in cfg.snr_db
+        ]
+    )
 
 
 for _name, _values in REFERENCE_DB.items():

@@ -1,0 +1,71 @@
+"""What experiments on the cascaded channel share: the scene, the references, their closed forms."""
+
+import link_sims
+
+__all__ = ["CascadeConfig", "closed_forms", "references", "scene", "squared_errors"]
+
+
+class CascadeConfig(link_sims.Config):
+    """The cascaded channel and its pilots."""
+
+    num_rx_ant: link_sims.PositiveInt = 16
+    num_elements: link_sims.PositiveInt = 64
+    num_patterns: link_sims.PositiveInt = 65
+    k_factor: link_sims.PositiveFloat = 10.0
+
+    def check(self):
+        """Every column needs a pattern of its own; the bound needs two antennas."""
+        if self.num_patterns <= self.num_elements:
+            raise ValueError(
+                f"num_patterns = {self.num_patterns}: at least num_elements + 1 = "
+                f"{self.num_elements + 1} is needed"
+            )
+        if self.num_rx_ant < 2:
+            raise ValueError(f"num_rx_ant = {self.num_rx_ant}: at least 2 is needed")
+
+
+def scene(cfg, **changes):
+    """(channel, pilots) of a configuration; ``changes`` go to the channel."""
+    import sionna_irs as irs
+
+    channel = irs.CascadedChannel(cfg.num_rx_ant, cfg.num_elements, cfg.k_factor, **changes)
+    return channel, irs.SurfacePilots(cfg.num_elements, cfg.num_patterns)
+
+
+def references(pilots, statistics):
+    """Curve -> estimator: least squares, both LMMSE filters, and the optimum."""
+    import sionna_irs as irs
+
+    return {
+        "LS": irs.LSEstimator(pilots),
+        "scalar LMMSE": irs.ScalarLMMSEEstimator(pilots, statistics),
+        "LMMSE": irs.LMMSEEstimator(pilots, statistics),
+        "Bayes": irs.BayesEstimator(pilots, statistics),
+    }
+
+
+def squared_errors(estimators, y, no, u):
+    """{("nmse", curve): (error, power)} of all estimators on the same pilots."""
+    import sionna_irs as irs
+
+    return {
+        ("nmse", name): irs.metrics.nmse(estimator(y, no)[0], u)
+        for name, estimator in estimators.items()
+    }
+
+
+def closed_forms(points):
+    """Rows of the references' exact NMSE; ``points`` are (x, statistics, variance)."""
+    import sionna_irs as irs
+
+    forms = {
+        "LS": irs.ls_nmse,
+        "scalar LMMSE": irs.scalar_lmmse_nmse,
+        "LMMSE": irs.lmmse_nmse,
+        "Bayes": irs.bayes_nmse,
+    }
+    return [
+        link_sims.row("nmse", f"{name}, exact", x, form(statistics, variance))
+        for name, form in forms.items()
+        for x, statistics, variance in points
+    ]
