@@ -10,6 +10,7 @@ YARDSTICKS = {
     "composition": ("cir", "composition"),
     "far-field": ("cir", "far_field"),
     "linalg": ("linalg", "small_systems"),
+    "training": ("training", "training_throughput"),
     "runner": ("overhead", "runner_overhead"),
 }
 

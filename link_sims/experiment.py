@@ -208,6 +208,7 @@ class Experiment:
         self.execution_cpu = execution_cpu
         self.claims = []
         self.recursions = {}
+        self.shipped = {}
         self.sweep_run = self.table_run = self.draw = None
         self.source = None  # file.py:object of an experiment outside the package
 
@@ -255,11 +256,24 @@ class Experiment:
         steps are summed into one row. The final states of all seeds reach the sweep's builder as
         ``trained[name]``.
         """
-        if length not in self.config.model_fields:
+        if length not in self.config.model_fields and not hasattr(self.config, length):
             raise ValueError(f"experiment {self.name!r}: length = {length!r} is no field")
 
         def decorate(builder):
             self.recursions[name] = Recursion(builder, name, length, seeds, record_every)
+            return builder
+
+        return decorate
+
+    def ship(self, name):
+        """Decorate ``builder(cfg, trained) -> layer``: weights that the package brings along.
+
+        Where the configuration has ``retrain`` set, a run ends with ``weights/NAME.safetensors``
+        and its card in the run folder; both are shipped from ``sionna_irs/weights``.
+        """
+
+        def decorate(builder):
+            self.shipped[name] = builder
             return builder
 
         return decorate

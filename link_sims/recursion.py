@@ -28,7 +28,8 @@ def _save(folder, name, state, t):
     for key, value in flat.items():  # safetensors has no complex numbers
         if value.dtype.kind == "c":
             value = np.stack([value.real, value.imag])
-        arrays[key] = np.ascontiguousarray(value)
+        # NumPy makes a scalar contiguous as an array of one dimension.
+        arrays[key] = np.ascontiguousarray(value).reshape(value.shape)
     data = save(arrays)
     digest = hashlib.sha256(data).hexdigest()
     head = json.dumps({"t": t, "sha": digest}).encode()
@@ -147,15 +148,17 @@ def _run_seed(config, folder, mode, recursion, index, length, progress):
         if stepper is None:
             stepper = Advance(advance, name, seed, state, mode)
         count = min(recursion.record_every, length - t)
+        began = time.monotonic()
         state, sums = stepper(state, t, count)
         values = np.asarray(sums)
+        seconds = round(time.monotonic() - began, 3)
         if not np.isfinite(values).all():
             what = "/".join(stepper.curves[int(np.argwhere(~np.isfinite(values))[0][0])])
             raise UserError(f"{name}, seed {seed}: {what} is not finite by step {t + count}")
         if t not in done:
             folder.append(
                 {"kind": "steps", "name": name, "seed": seed, "first": t, "last": t + count,
-                 "curves": stepper.curves, "values": values.tolist()}
+                 "seconds": seconds, "curves": stepper.curves, "values": values.tolist()}
             )  # fmt: skip
         t += count
         # After the log: a crash in between repeats steps that the log already has, identically.

@@ -89,7 +89,8 @@ def run(
             if not _finished(experiment, config, store.records):
                 backend.start(config)
                 mode = backend.choose_execution(execution, experiment)
-                seconds = _simulate(experiment, config, store, mode, progress)
+                trained, seconds = _simulate(experiment, config, store, mode, progress)
+                _write_weights(experiment, config, store, identity, trained)
         finally:
             progress.close()
             results = Results(experiment, config, store.records)
@@ -136,8 +137,33 @@ def _simulate(experiment, config, store, mode, progress):
     if experiment.table_run and not any(r["kind"] == "table" for r in store.records):
         store.append({"kind": "table", "rows": _finite(experiment.table_run(config))})
     if experiment.sweep_run:
-        return run_sweep(experiment, config, store, mode, trained, progress)
-    return 0.0
+        return trained, run_sweep(experiment, config, store, mode, trained, progress)
+    return trained, 0.0
+
+
+def _write_weights(experiment, config, store, identity, trained):
+    """Weights to be shipped, with cards, into the run folder."""
+    if not getattr(config, "retrain", False):
+        return
+    from sionna_irs import weights
+
+    results = Results(experiment, config, store.records)
+    steps = [r for r in store.records if r["kind"] == "steps"]
+    for name, builder in experiment.shipped.items():
+        card = {
+            **identity,
+            "command": f"link-sims run {experiment.name} --profile {identity['profile']} --retrain",
+            "date": time.strftime("%Y-%m-%d"),
+            "training_s": round(sum(r.get("seconds", 0.0) for r in steps), 1),
+            "versions": _versions(),
+            "device": _device(),
+            "results": [
+                {k: _plain(row[k]) for k in ("metric", "curve", "x", "value", "ci_low", "ci_high")}
+                for row in results.rows()
+                if experiment.metric(row["metric"]).listed
+            ],
+        }
+        weights.save(builder(config, trained), store.path / "weights", name, card)
 
 
 def _finite(rows):

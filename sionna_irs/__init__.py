@@ -40,12 +40,24 @@ _EXPORTS = {
         "channel.raytraced": "RayTracedHops SceneDevice",
         "channel.raytracing.child": "RayTracingError",
         "channel.raytracing.solve": "SceneOutline TracedPaths scene_outline solve_paths",
+        "networks.batch_norm": "BatchNorm",
+        "networks.convolution": "Convolution",
+        "networks.context": "AntennaContext",
+        "networks.cdrn": "CDRN",
+        "search.genotype": "Genotype",
+        "search.network": "CellNetwork",
+        "search.hypergradient": "hypergradient",
+        "search.derive": "derive random_genotype",
+        "search.search": "ArchitectureSearch",
         "estimation.pilots": "SurfacePilots",
         "estimation.ls": "LSEstimator PilotEstimator ls_nmse",
         "estimation.lmmse": "LMMSEEstimator SampleLMMSEEstimator ScalarLMMSEEstimator lmmse_nmse "
         "scalar_lmmse_nmse",
         "estimation.bayes": "BayesEstimator",
         "estimation.bayes_bound": "bayes_nmse",
+        "estimation.rank_one": "RankOneEstimator",
+        "estimation.denoiser": "Denoiser",
+        "estimation.learned": "LearnedEstimator",
         "estimation.ofdm": "OFDMLMMSEEstimator delay_covariance exponential_delay_covariance "
         "ofdm_lmmse_nmse ofdm_ls_nmse",
         "beamforming.precoders": "MRTPrecoder Precoder RZFPrecoder ZFPrecoder",
@@ -59,7 +71,7 @@ _EXPORTS = {
     for name in names.split()
 }
 # Modules that are used by their own name.
-_MODULES = ("linalg", "metrics", "random", "testing")
+_MODULES = ("linalg", "metrics", "random", "testing", "weights")
 
 __all__ = [*sorted(_EXPORTS), *_MODULES]
 

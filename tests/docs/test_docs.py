@@ -132,6 +132,7 @@ ORDER = [
     ["sionna_irs.metrics", "sionna_irs.qam", "sionna_irs.budget", "sionna_irs.arrays"],
     ["sionna_irs.linalg"],
     ["sionna_irs.random"],
+    ["sionna_irs.weights"],
     ["sionna_irs.layer"],
 ]
 

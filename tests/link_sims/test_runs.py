@@ -147,6 +147,8 @@ def test_gaps_in_the_log_do_not_count():
 def test_recursion_resumes_after_a_crash_at_every_record(tiny, tmp_path, monkeypatch):
     whole, _ = results_of(tiny, tmp_path, "whole")
     monkeypatch.setattr(recursion, "_SECONDS_PER_CHECKPOINT", 0.0)
+    notices = []
+    monkeypatch.setattr(Progress, "note", lambda self, text: notices.append(text))
     append = store.RunFolder.append
     for stop in (1, 2, 5, 8):
         count = 0
@@ -163,6 +165,7 @@ def test_recursion_resumes_after_a_crash_at_every_record(tiny, tmp_path, monkeyp
             results_of(tiny, tmp_path, f"stop{stop}")
         monkeypatch.setattr(store.RunFolder, "append", append)
         assert results_of(tiny, tmp_path, f"stop{stop}")[0] == whole
+    assert not any("damaged" in text for text in notices)  # resumed, not started again
 
 
 def test_a_damaged_checkpoint_starts_again_with_the_same_result(tiny, tmp_path, monkeypatch):

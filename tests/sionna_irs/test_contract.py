@@ -44,7 +44,8 @@ def case(cls, arguments, inputs, gradient=(), **kwargs):
 
 
 def estimator(cls, **arguments):
-    if cls is not irs.LSEstimator and "covariances" not in arguments:
+    modelled = cls not in (irs.LSEstimator, irs.RankOneEstimator)
+    if modelled and "covariances" not in arguments:
         arguments["statistics"] = STATISTICS
     return case(
         cls, {"pilots": PILOTS, **arguments}, {"y": cplx(2, 2, 4), "no": NO}, ("y",),
@@ -92,6 +93,13 @@ def policy(cls, links=LINKS, **arguments):
     )  # fmt: skip
 
 
+def maps(cls, **arguments):
+    return case(cls, arguments, {"x": real(2, 3, 4, 2)}, ("x",))
+
+
+NETWORK = irs.CellNetwork(
+    irs.Genotype([[["skip", "conv"]]]), 2, num_channels=3, norm=False, precision="double"
+)
 HOPS = {"tx>s1": cplx(3, 1), "s1>rx": cplx(2, 3), "tx>rx": cplx(2, 1)}
 SURFACES = {"s1": irs.IdealPhases(PANEL)}
 NOT_A_TENSOR = {"one trace": NUMBER, "keras model": NUMBER, **DRAWS}
@@ -140,6 +148,23 @@ CASES = {
         irs.SceneCascade, {"num_rx_ant": 2, "num_elements": 3, "spacing": 20.0},
         {"batch_size": 2}, skip=NOT_A_TENSOR,
     ),
+    "BatchNorm": maps(irs.BatchNorm, num_channels=2),
+    "Convolution": maps(irs.Convolution, kind="dil", num_inputs=2, num_filters=3),
+    "AntennaContext": maps(irs.AntennaContext, num_channels=2),
+    "CDRN": maps(irs.CDRN, num_blocks=1, num_layers=1, num_filters=2),
+    "CellNetwork": maps(
+        irs.CellNetwork, genotype=irs.Genotype([[["sep", "ctx"]]]), num_filters=2, norm=False,
+        context=True,
+    ),
+    "Denoiser": case(
+        irs.Denoiser, {"network": NETWORK}, {"u": cplx(2, 3, 4), "variance": NO}, ("u",),
+        awkward={"zero estimate": {"u": np.zeros([2, 3, 4], complex)}},
+    ),
+    "LearnedEstimator": case(
+        irs.LearnedEstimator, {"pilots": PILOTS, "denoiser": irs.Denoiser(NETWORK)},
+        {"y": cplx(2, 2, 4), "no": NO}, ("y",),
+        awkward={"zero observation": {"y": np.zeros([2, 2, 4], complex)}},
+    ),
     "SurfacePilots": case(
         irs.SurfacePilots, {"num_elements": 3, "num_patterns": 4},
         {"u": cplx(2, 2, 4), "no": NO}, ("u",),
@@ -151,6 +176,7 @@ CASES = {
         irs.SampleLMMSEEstimator, covariances=np.stack([np.eye(2), [[2, 0.5j], [-0.5j, 1]]])
     ),
     "BayesEstimator": estimator(irs.BayesEstimator),
+    "RankOneEstimator": estimator(irs.RankOneEstimator),
     "OFDMLMMSEEstimator": case(
         irs.OFDMLMMSEEstimator,
         {"pilots": PILOTS, "frequency_covariance": (DELAY, DELAY), "pilot_subcarriers": [0, 2]},

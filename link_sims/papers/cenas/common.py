@@ -1,0 +1,144 @@
+"""What the experiments on learned estimators share: networks, their training, the curves."""
+
+import link_sims
+
+from ..cascade import references, scene
+
+__all__ = [
+    "ALL_SNR",
+    "CDRN",
+    "CDRN_SMALL",
+    "EXCESS",
+    "FORM_X",
+    "HELD_OUT",
+    "LEARNED",
+    "SNR_DB",
+    "TRAINING_METRICS",
+    "all_estimators",
+    "calibrate",
+    "denoising_loss",
+    "fixed_snr_training",
+    "new_denoiser",
+    "parameter_count",
+    "uniform_snr_db",
+]
+
+SNR_DB = [-15, -10, -5, 0, 5, 10, 15, 20]
+# The curves of the network for all SNRs and of the baseline, and the names of their weights.
+LEARNED, CDRN = "CENAS", "CDRN, reduced"
+ALL_SNR, CDRN_SMALL = "cenas-all-snr", "cenas-cdrn-small"
+HELD_OUT, EXCESS = "held-out NMSE", "excess"
+TRAINING_METRICS = {
+    "training error": link_sims.Metric("training error over that of scalar LMMSE", listed=False),
+    HELD_OUT: link_sims.Metric("held-out NMSE [dB]", db=True),
+    EXCESS: link_sims.Metric("error over that of Bayes [dB]", db=True),
+}
+# First word of the keys: no training step or unit of a sweep has it.
+CALIBRATION, HELD_OUT_KEY = -7, -8
+# Two equal cells; node 1 = skip(s0) + conv(s1), node 2 = ctx(s1) + conv(node 1).
+FORM_X = [[["skip", "conv"], ["zero", "ctx", "conv"]]] * 2
+
+
+def all_estimators(pilots, statistics):
+    """The references, and the shipped network for all SNRs."""
+    import sionna_irs as irs
+
+    learned = irs.LearnedEstimator.from_pretrained(ALL_SNR, pilots)
+    return {**references(pilots, statistics), LEARNED: learned}
+
+
+def new_denoiser(statistics, cells=FORM_X, snr_input=True, output="wiener", **style):
+    """A denoiser around a network of cells, with fresh weights."""
+    import sionna_irs as irs
+
+    network = irs.CellNetwork(irs.Genotype(cells), num_channels=2 + snr_input, **style)
+    return irs.Denoiser(network, output, entry_power=statistics.rho_c)
+
+
+def calibrate(denoiser, channel, seed, num_samples=256):
+    """Measure the error of a trained denoiser on channels of their own stream."""
+    import tensorflow as tf
+
+    import sionna_irs as irs
+
+    irs.random.reset(irs.random.stream_key(seed, CALIBRATION))
+    u = channel.draw(num_samples).cascaded()
+    denoiser.calibrate(u, irs.random.complex_normal(tf.shape(u), u.dtype))
+
+
+def parameter_count(layer):
+    """Trainable numbers."""
+    import numpy as np
+
+    return int(sum(np.prod(v.shape) for v in layer.trainable_weights))
+
+
+def uniform_snr_db(batch_size):
+    """SNRs for training, uniform over the sweep [dB]."""
+    import sionna_irs as irs
+
+    return irs.random.uniform([batch_size], low=float(SNR_DB[0]), high=float(SNR_DB[-1]))
+
+
+def denoising_loss(channel, batch_size, draw_snr_db, num_patterns):
+    """Loss of :func:`link_sims.training.training` on fresh draws: error over that of scalar LMMSE.
+
+    The weight makes all SNRs count alike. Least-squares estimates are drawn as U + E, which has
+    the distribution of the pilots' path at a fraction of its cost.
+    """
+    import tensorflow as tf
+
+    import sionna_irs as irs
+
+    rho = channel.statistics.rho_c
+
+    def loss(call, t):
+        u = channel.draw(batch_size).cascaded()
+        no = irs.snr_db_to_no(draw_snr_db(batch_size))
+        variance = no / num_patterns
+        spread = tf.cast(tf.sqrt(variance), u.dtype)[:, None, None]
+        u_ls = u + spread * irs.random.complex_normal(tf.shape(u), u.dtype)
+        error = call(u_ls, variance) - u
+        power = tf.square(tf.math.real(error)) + tf.square(tf.math.imag(error))
+        share = tf.reduce_mean(power, [-2, -1]) * (rho + variance) / (rho * variance)
+        value = tf.reduce_mean(share)
+        return value, {("training error", "all"): (tf.reduce_sum(share), batch_size)}
+
+    return loss
+
+
+def fixed_snr_training(cfg, denoiser, name, every):
+    """(start, advance): train at ``cfg.snr_db`` for ``cfg.num_steps``, with held-out errors.
+
+    The held-out draws have a key of their own, the same for every network and seed, so that
+    networks are compared on the same channels; nothing is selected by them.
+    """
+    import tensorflow as tf
+
+    import sionna_irs as irs
+    from link_sims import training as trainer
+
+    channel, pilots = scene(cfg)
+    least_squares = irs.LSEstimator(pilots)
+    bayes = irs.BayesEstimator(pilots, channel.statistics)
+    no = irs.snr_db_to_no(cfg.snr_db)
+
+    def evaluate(call):
+        irs.random.reset(irs.random.stream_key(HELD_OUT_KEY))
+        u = channel.draw(cfg.held_out).cascaded()
+        y = pilots(u, no)
+        u_ls, variance = least_squares(y, no)
+        error, power = irs.metrics.nmse(call(u_ls, tf.squeeze(variance)), u)
+        smallest, _ = irs.metrics.nmse(bayes(y, no)[0], u)
+        return {(HELD_OUT, name): (error, power), (EXCESS, name): (error, smallest)}
+
+    return trainer.training(
+        denoiser,
+        trainer.cosine_adam(cfg.peak_rate, cfg.num_steps),
+        denoising_loss(
+            channel, cfg.training_batch, lambda n: tf.fill([n], cfg.snr_db), cfg.num_patterns
+        ),
+        [(HELD_OUT, name), (EXCESS, name)],
+        evaluate,
+        every,
+    )

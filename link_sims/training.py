@@ -1,0 +1,86 @@
+"""Training of a layer as a recursion: its state is weights, averages and optimiser slots."""
+
+__all__ = ["assign", "cosine_adam", "training"]
+
+
+def cosine_adam(peak, num_steps, warmup_steps=30):
+    """Adam for short trainings: linear warm-up, cosine to 0, gradients clipped to norm 1."""
+    from sionna_irs.networks.adam import Adam, warm_cosine
+
+    return Adam(warm_cosine(peak, num_steps, warmup_steps), beta_2=0.99, clip=1.0)
+
+
+def training(layer, optimizer, loss, curves=(), evaluate=None, every=1):
+    """(start, advance) of a recursion that trains ``layer``.
+
+    Parameters
+    ----------
+    layer : keras.layers.Layer
+        Its variables give the initial values and stay untouched.
+    optimizer : Adam
+        Of sionna_irs.networks.adam: steps on tensors.
+    loss : callable
+        ``loss(call, t) -> (scalar, sums)``: ``call(...)`` is the layer with the weights of the
+        moment and ``training=True``, ``sums`` what the recursion records.
+    curves, evaluate : list of (metric, curve) and callable, optional
+        ``evaluate(call) -> sums`` of these curves with the layer as used after training, on
+        held-out draws whose key it resets itself.
+    every : int
+        Steps between two evaluations: the recursion's ``record_every``.
+    """
+    import tensorflow as tf
+
+    from sionna_irs.layer import to_dtype
+
+    layer.build()
+
+    def start():
+        weights = [v.value for v in layer.trainable_variables]
+        return {
+            "weights": weights,
+            "averages": [v.value for v in layer.non_trainable_variables],
+            "optimizer": optimizer.start(weights),
+        }
+
+    def advance(state, t):
+        averages = list(state["averages"])
+
+        with tf.GradientTape() as tape:
+            tape.watch(state["weights"])
+
+            def call(*args, **kwargs):
+                outcome, averages[:] = layer.stateless_call(
+                    state["weights"], averages, *args, training=True, **kwargs
+                )
+                return outcome
+
+            value, sums = loss(call, t)
+        gradients = tape.gradient(value, state["weights"])
+        weights, slots = optimizer.step(state["weights"], gradients, state["optimizer"])
+        state = {"weights": weights, "averages": averages, "optimizer": slots}
+        return state, {**sums, **(held_out(state, t) if curves else {})}
+
+    def held_out(state, t):
+        def call(*args, **kwargs):
+            return layer.stateless_call(state["weights"], state["averages"], *args, **kwargs)[0]
+
+        def measure():
+            sums = evaluate(call)
+            return tf.stack([[to_dtype(v, tf.float64) for v in sums[c]] for c in curves])
+
+        due = tf.equal((t + 1) % every, 0)
+        values = tf.cond(due, measure, lambda: tf.zeros([len(curves), 2], tf.float64))
+        return {curve: (values[i, 0], values[i, 1]) for i, curve in enumerate(curves)}
+
+    return start, advance
+
+
+def assign(layer, state):
+    """Put a trained state into a layer; returns the layer."""
+    for variables, values in (
+        (layer.trainable_variables, state["weights"]),
+        (layer.non_trainable_variables, state["averages"]),
+    ):
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+    return layer

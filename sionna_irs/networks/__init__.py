@@ -1,0 +1,1 @@
+"""Bricks that learned estimators and beamformers share."""

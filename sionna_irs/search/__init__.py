@@ -1,0 +1,1 @@
+"""Architecture search: operations, cells, networks of cells, and the search itself."""
