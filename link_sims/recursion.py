@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from .errors import UserError
+from .tensorboard import EventLog
 
 __all__ = ["run_recursion"]
 
@@ -143,6 +144,7 @@ def _run_seed(config, folder, mode, recursion, index, length, progress):
     if t > length:
         raise UserError(f"{folder.path / file} is at step {t} of {length}; give another --out")
     stepper, saved = None, time.monotonic()
+    events = EventLog(folder.path / "tensorboard" / f"{name.replace('/', '_')}-{seed}")
     while t < length:
         progress.point(f"{name} {index + 1}", t, length)
         if stepper is None:
@@ -156,14 +158,17 @@ def _run_seed(config, folder, mode, recursion, index, length, progress):
             what = "/".join(stepper.curves[int(np.argwhere(~np.isfinite(values))[0][0])])
             raise UserError(f"{name}, seed {seed}: {what} is not finite by step {t + count}")
         if t not in done:
-            folder.append(
-                {"kind": "steps", "name": name, "seed": seed, "first": t, "last": t + count,
-                 "seconds": seconds, "curves": stepper.curves, "values": values.tolist()}
-            )  # fmt: skip
+            record = {
+                "kind": "steps", "name": name, "seed": seed, "first": t, "last": t + count,
+                "seconds": seconds, "curves": stepper.curves, "values": values.tolist(),
+            }  # fmt: skip
+            folder.append(record)
+            events.write(record)
         t += count
         # After the log: a crash in between repeats steps that the log already has, identically.
         if t == length or time.monotonic() - saved > _SECONDS_PER_CHECKPOINT:
             _save(folder, file, state, t)
             saved = time.monotonic()
+    events.close()
     progress.point(f"{name} {index + 1}", length, length)
     return state

@@ -160,8 +160,8 @@ def ebno_db_to_no(ebno_db, num_bits_per_symbol, coderate=1.0, precision=None):
 
 
 def snr_db_to_no(snr_db):
-    """Noise variance for unit transmit power, 10^(-SNR/10), from a real tensor [dB]."""
-    snr_db = tf.convert_to_tensor(snr_db)
+    """Noise variance for unit transmit power, 10^(-SNR/10), from a real number or tensor [dB]."""
+    snr_db = tf.convert_to_tensor(float(snr_db) if isinstance(snr_db, int) else snr_db)
     return tf.pow(tf.cast(10, snr_db.dtype), -snr_db / 10)
 
 

@@ -115,10 +115,10 @@ class StoredHop(LinkLayer):
 class SceneCascade(SurfaceChannel):
     r"""Uplink cascade :math:`U=G\,\mathrm{diag}(h)` of users in the streets of a ray-traced scene.
 
-    The surface stands on a facade, the access point on a roof; no direct path. A draw takes users
-    of one part of the streets, uniformly: the parts are blocks of ground, so that no test position
-    has a training neighbour. Gains are scaled to the mean entry power of
-    :class:`CascadedChannel`, so that both share their SNR axis.
+    By default the surface hangs 15 m above an open square and faces the access point on a roof; the
+    direct path is left out. A draw takes users of one part of the ground, uniformly: the parts are
+    blocks, so that no test position has a training neighbour. Gains are scaled to the mean entry
+    power of :class:`CascadedChannel`, so that both share their SNR axis.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """Runs: resume, splitting, folding, modes, stopping, recursion, Ctrl-C, kill -9."""
 
+import json
 import os
 import pathlib
 import random
@@ -166,6 +167,21 @@ def test_recursion_resumes_after_a_crash_at_every_record(tiny, tmp_path, monkeyp
         monkeypatch.setattr(store.RunFolder, "append", append)
         assert results_of(tiny, tmp_path, f"stop{stop}")[0] == whole
     assert not any("damaged" in text for text in notices)  # resumed, not started again
+
+
+def test_recursions_write_event_files_for_tensorboard(tiny, tmp_path):
+    import tensorflow as tf
+
+    _, path = results_of(tiny, tmp_path)
+    (file,) = (path / "tensorboard/walk-1").iterdir()
+    events = [tf.compat.v1.Event.FromString(r.numpy()) for r in tf.data.TFRecordDataset(str(file))]
+    assert events[0].file_version == "brain.Event:2"
+    shown = {e.step: e.summary.value[0] for e in events[1:]}
+    assert list(shown) == [3, 6, 9, 12] and shown[3].tag == "power/walk"
+    log = [json.loads(line)["record"] for line in (path / "log.jsonl").read_text().splitlines()]
+    (first,) = [r for r in log if r["kind"] == "steps" and (r["seed"], r["first"]) == (1, 0)]
+    numerator, denominator = first["values"][0]
+    assert shown[3].simple_value == pytest.approx(numerator / denominator, rel=1e-6)
 
 
 def test_a_damaged_checkpoint_starts_again_with_the_same_result(tiny, tmp_path, monkeypatch):

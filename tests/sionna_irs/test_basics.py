@@ -172,3 +172,8 @@ def test_wrong_qam():
     for bits in (0, 1, 3, 12, 2.5, "4"):
         with pytest.raises(ValueError, match="num_bits_per_symbol"):
             irs.QAM(bits)
+
+
+def test_snr_takes_whole_numbers_and_tensors():
+    assert float(irs.snr_db_to_no(10)) == pytest.approx(0.1)
+    assert irs.snr_db_to_no(tf.constant([0.0, -10.0])).numpy() == pytest.approx([1, 10])

@@ -1,0 +1,53 @@
+"""Event files of recursions, for TensorBoard to show while they run."""
+
+import math
+import time
+
+__all__ = ["EventLog"]
+
+
+class EventLog:
+    """Scalars of one recursion, one file for each time it is started or resumed.
+
+    TensorFlow's own writer of scalars needs TensorBoard to be installed; the format, records of
+    Event messages, does not.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    """
+
+    def __init__(self, folder):
+        self.folder, self.file = folder, None
+
+    def write(self, record):
+        """Append the values of a "steps" record of the log: numerator over denominator."""
+        import tensorflow as tf
+
+        proto = tf.compat.v1
+        if self.file is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            name = f"events.out.tfevents.{time.time_ns()}.{record['first']}"
+            self.file = tf.io.TFRecordWriter(str(self.folder / name))
+            self._add(proto.Event(wall_time=time.time(), file_version="brain.Event:2"))
+        values = [
+            proto.Summary.Value(tag="/".join(curve), simple_value=numerator / denominator)
+            for curve, (numerator, denominator) in zip(
+                record["curves"], record["values"], strict=True
+            )
+            if denominator and math.isfinite(numerator / denominator)
+        ]
+        self._add(
+            proto.Event(
+                wall_time=time.time(), step=record["last"], summary=proto.Summary(value=values)
+            )
+        )
+        self.file.flush()
+
+    def _add(self, event):
+        self.file.write(event.SerializeToString())
+
+    def close(self):
+        """Finish the file."""
+        if self.file is not None:
+            self.file.close()
