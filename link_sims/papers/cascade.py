@@ -2,7 +2,14 @@
 
 import link_sims
 
-__all__ = ["CascadeConfig", "closed_forms", "references", "scene", "squared_errors"]
+__all__ = [
+    "CascadeConfig",
+    "closed_forms",
+    "nmse_step",
+    "references",
+    "scene",
+    "squared_errors",
+]
 
 
 class CascadeConfig(link_sims.Config):
@@ -52,6 +59,18 @@ def squared_errors(estimators, y, no, u):
         ("nmse", name): irs.metrics.nmse(estimator(y, no)[0], u)
         for name, estimator in estimators.items()
     }
+
+
+def nmse_step(channel, pilots, estimators):
+    """The step of a sweep over SNR: squared errors of all estimators on the same pilots."""
+    import sionna_irs as irs
+
+    def step(batch_size, snr_db):
+        no = irs.snr_db_to_no(snr_db)
+        u = channel.draw(batch_size).cascaded()
+        return squared_errors(estimators, pilots(u, no), no, u)
+
+    return step
 
 
 def closed_forms(points):

@@ -2,36 +2,27 @@
 
 import link_sims
 
-from ..cascade import CascadeConfig, references, scene, squared_errors
+from ..cascade import nmse_step, references, scene
 from .common import (
     CDRN,
     CDRN_SMALL,
     SNR_DB,
     TRAINING_METRICS,
+    TrainedConfig,
     denoising_loss,
     uniform_snr_db,
 )
 
 
-class Config(CascadeConfig):
+class Config(TrainedConfig):
     """The cascade, its pilots, and the training."""
 
     snr_db: link_sims.Grid = SNR_DB
-    retrain: bool = False
     num_blocks: link_sims.PositiveInt = 1
     num_layers: link_sims.PositiveInt = 8
     num_filters: link_sims.PositiveInt = 24
     num_steps: link_sims.PositiveInt = 8000
-    training_batch: link_sims.PositiveInt = 16
     peak_rate: link_sims.PositiveFloat = 3e-3
-    batch_size: link_sims.PositiveInt = 64
-    min_units: link_sims.PositiveInt = 10
-    max_units: link_sims.PositiveInt = 20
-
-    @property
-    def training_steps(self):
-        """Shipped weights need no training."""
-        return self.num_steps if self.retrain else 0
 
 
 cdrn = link_sims.Experiment(
@@ -89,12 +80,7 @@ def curves(cfg, trained):
     estimators = references(pilots, channel.statistics)
     estimators[CDRN] = irs.LearnedEstimator(pilots, shipped(cfg, trained))
 
-    def step(batch_size, snr_db):
-        no = irs.snr_db_to_no(snr_db)
-        u = channel.draw(batch_size).cascaded()
-        return squared_errors(estimators, pilots(u, no), no, u)
-
-    return step
+    return nmse_step(channel, pilots, estimators)
 
 
 cdrn.claim(

@@ -2,7 +2,7 @@
 
 import link_sims
 
-from ..cascade import references, scene
+from ..cascade import CascadeConfig, references, scene
 
 __all__ = [
     "ALL_SNR",
@@ -14,6 +14,7 @@ __all__ = [
     "LEARNED",
     "SNR_DB",
     "TRAINING_METRICS",
+    "TrainedConfig",
     "all_estimators",
     "calibrate",
     "denoising_loss",
@@ -37,6 +38,23 @@ TRAINING_METRICS = {
 CALIBRATION, HELD_OUT_KEY = -7, -8
 # Two equal cells; node 1 = skip(s0) + conv(s1), node 2 = ctx(s1) + conv(node 1).
 FORM_X = [[["skip", "conv"], ["zero", "ctx", "conv"]]] * 2
+
+
+class TrainedConfig(CascadeConfig):
+    """The cascade, the training of a network, and the sweep."""
+
+    retrain: bool = False
+    num_steps: link_sims.PositiveInt
+    training_batch: link_sims.PositiveInt = 16
+    peak_rate: link_sims.PositiveFloat = 4e-3
+    batch_size: link_sims.PositiveInt = 64
+    min_units: link_sims.PositiveInt = 10
+    max_units: link_sims.PositiveInt = 20
+
+    @property
+    def training_steps(self):
+        """Shipped weights need no training."""
+        return self.num_steps if self.retrain else 0
 
 
 def all_estimators(pilots, statistics):

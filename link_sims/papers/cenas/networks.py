@@ -2,10 +2,11 @@
 
 import link_sims
 
-from ..cascade import CascadeConfig, closed_forms, references, scene, squared_errors
+from ..cascade import closed_forms, nmse_step, references, scene
 from .common import (
     HELD_OUT,
     TRAINING_METRICS,
+    TrainedConfig,
     fixed_snr_training,
     new_denoiser,
     parameter_count,
@@ -39,25 +40,14 @@ def cells_of(name):
     ]
 
 
-class Config(CascadeConfig):
+class Config(TrainedConfig):
     """The cascade at one SNR, and the training."""
 
     snr_db: float = 0.0
     points: link_sims.Grid = [0]
-    retrain: bool = False
     num_filters: link_sims.PositiveInt = 24
     num_steps: link_sims.PositiveInt = 2000
-    training_batch: link_sims.PositiveInt = 16
-    peak_rate: link_sims.PositiveFloat = 4e-3
     held_out: link_sims.PositiveInt = 512
-    batch_size: link_sims.PositiveInt = 64
-    min_units: link_sims.PositiveInt = 10
-    max_units: link_sims.PositiveInt = 20
-
-    @property
-    def training_steps(self):
-        """Shipped weights need no training."""
-        return self.num_steps if self.retrain else 0
 
 
 networks = link_sims.Experiment(
@@ -130,12 +120,7 @@ def curves(cfg, trained):
             denoiser = irs.weights.load(weights_of(name))
         estimators[curve_of(name)] = irs.LearnedEstimator(pilots, denoiser)
 
-    def step(batch_size, snr_db):
-        no = irs.snr_db_to_no(snr_db)
-        u = channel.draw(batch_size).cascaded()
-        return squared_errors(estimators, pilots(u, no), no, u)
-
-    return step
+    return nmse_step(channel, pilots, estimators)
 
 
 @networks.table

@@ -4,7 +4,7 @@ import math
 
 import link_sims
 
-from ..cascade import CascadeConfig, closed_forms, references, scene
+from ..cascade import closed_forms, references, scene
 from .common import (
     ALL_SNR,
     CDRN,
@@ -12,6 +12,7 @@ from .common import (
     LEARNED,
     SNR_DB,
     TRAINING_METRICS,
+    TrainedConfig,
     calibrate,
     denoising_loss,
     new_denoiser,
@@ -21,23 +22,13 @@ from .common import (
 PER_SAMPLE = "per sample"
 
 
-class Config(CascadeConfig):
+class Config(TrainedConfig):
     """The cascade, its pilots, and the training of the network."""
 
     snr_db: link_sims.Grid = SNR_DB
-    retrain: bool = False
     num_steps: link_sims.PositiveInt = 60_000
-    training_batch: link_sims.PositiveInt = 16
-    peak_rate: link_sims.PositiveFloat = 4e-3
     num_filters: link_sims.PositiveInt = 16
-    batch_size: link_sims.PositiveInt = 64
-    min_units: link_sims.PositiveInt = 10
     max_units: link_sims.PositiveInt = 40
-
-    @property
-    def training_steps(self):
-        """Shipped weights need no training."""
-        return self.num_steps if self.retrain else 0
 
 
 nmse = link_sims.Experiment(

@@ -14,7 +14,7 @@ from pydantic import Field
 
 import link_sims
 
-from ..cascade import squared_errors
+from ..cascade import nmse_step
 from ..scene.common import draw_outline
 from .common import (
     ALL_SNR,
@@ -226,17 +226,7 @@ def estimators_of(cfg, trained):
 @traced.sweep(x="snr_db")
 def curves(cfg, trained):
     """Squared errors on the same pilots of users at test positions."""
-    import sionna_irs as irs
-
-    channel, pilots = cascade(cfg, "test"), pilots_of(cfg)
-    estimators = estimators_of(cfg, trained)
-
-    def step(batch_size, snr_db):
-        no = irs.snr_db_to_no(snr_db)
-        u = channel.draw(batch_size).cascaded()
-        return squared_errors(estimators, pilots(u, no), no, u)
-
-    return step
+    return nmse_step(cascade(cfg, "test"), pilots_of(cfg), estimators_of(cfg, trained))
 
 
 @traced.table

@@ -2,7 +2,7 @@
 
 import link_sims
 
-from ..cascade import CascadeConfig, closed_forms, references, scene, squared_errors
+from ..cascade import CascadeConfig, closed_forms, nmse_step, references, scene
 
 SNR_DB = [-15, -10, -5, 0, 5, 10, 15, 20]
 # NMSE in dB at M = 16, N = 64, P = 65, K = 10: independent reference values, ratio of means.
@@ -39,17 +39,8 @@ bounds = link_sims.Experiment(
 @bounds.sweep(x="snr_db")
 def simulated(cfg, trained):
     """Squared errors of all estimators on the same pilots."""
-    import sionna_irs as irs
-
     channel, pilots = scene(cfg)
-    estimators = references(pilots, channel.statistics)
-
-    def step(batch_size, snr_db):
-        no = irs.snr_db_to_no(snr_db)
-        u = channel.draw(batch_size).cascaded()
-        return squared_errors(estimators, pilots(u, no), no, u)
-
-    return step
+    return nmse_step(channel, pilots, references(pilots, channel.statistics))
 
 
 @bounds.table
