@@ -67,8 +67,56 @@ def test_perfect_knowledge_of_one_user_gives_the_capacity_of_its_channel():
     assert count == 6 and float(total) == pytest.approx(rate.sum(), rel=1e-4)
 
 
+def test_rates_with_least_squares_follow_their_definition():
+    """Beams in the published form, h^H w with w along the estimate, in float64."""
+    changes = {"num_rx_ant": 4, "num_elements": 6, "num_patterns": 7, "num_users": 3}
+    cfg = spectral_efficiency.efficiency.resolve("smoke", {**changes, "phases": ["random"]})
+    step = spectral_efficiency.efficiency.sweep_run.builder(cfg, {})
+    irs.random.reset(irs.random.stream_key(5))
+    sums = step(4, tf.constant(5.0))
+    irs.random.reset(irs.random.stream_key(5))
+    channel, pilots = scene(cfg, num_users=3)
+    u, no = channel.draw(4).cascaded(), 10**-0.5
+    y = pilots(u, irs.snr_db_to_no(5.0)).numpy().astype(complex)
+    control = irs.RandomPhases()(irs.Links.from_cascaded(u))["s1"].numpy()
+    pattern = np.exp(1j * np.concatenate([control, np.zeros([4, 1])], -1))
+    u_ls = y @ pilots.patterns.numpy().conj().T / 7
+    h, h_hat = (np.einsum("bkmn,bn->bmk", v, pattern) for v in (u.numpy(), u_ls))
+
+    def sum_rate(w):
+        w = w / np.linalg.norm(w, axis=-2, keepdims=True) / np.sqrt(3)
+        power = np.abs(np.swapaxes(h, -1, -2).conj() @ w) ** 2
+        signal = np.diagonal(power, axis1=-2, axis2=-1)
+        return np.log2(1 + signal / (power.sum(-1) - signal + no)).sum()
+
+    gram = np.swapaxes(h_hat, -1, -2).conj() @ h_hat
+    variance = 7 * no / 7  # of seven columns, each no / 7
+    for use, ridge in (("ZF", 0.0), ("RZF", 3 * (no + variance))):
+        rate = sum_rate(h_hat @ np.linalg.inv(gram + ridge * np.eye(3)))
+        assert float(sums[f"{use}, random phases", "LS"][0]) == pytest.approx(rate, rel=1e-3)
+    rate = sum_rate(h_hat)
+    assert float(sums["MRT, random phases", "LS"][0]) == pytest.approx(rate, rel=1e-4)
+
+
+def test_uplink_counts_bits_blocks_and_draws_of_the_same_errors():
+    changes = {"num_rx_ant": 4, "num_elements": 6, "num_patterns": 7, "num_users": 2}
+    cfg = uplink_bler.users.resolve("smoke", changes)
+    step = uplink_bler.users.sweep_run.builder(cfg, {})
+    irs.random.reset(irs.random.stream_key(6))
+    for name in ("perfect", "LS"):
+        assert float(step(5, tf.constant(60.0))["ber", name][0]) == 0
+    sums = {key: (int(a), int(b)) for key, (a, b) in step(5, tf.constant(-10.0)).items()}
+    bits, blocks, draws = (sums[m, "LS"] for m in ("ber", "bler", uplink_bler.DRAWS))
+    assert (bits[1], blocks[1], draws[1]) == (5 * 2 * 256, 5 * 2, 5)
+    assert 0 < draws[0] <= blocks[0] <= 2 * draws[0] and blocks[0] <= bits[0]
+
+
 def test_more_users_than_antennas_are_refused():
     with pytest.raises(link_sims.UserError, match="num_users = 17"):
         spectral_efficiency.efficiency.resolve("cpu", {"num_users": 17})
+    with pytest.raises(link_sims.UserError, match="num_users = 17"):
+        uplink_bler.users.resolve("cpu", {"num_users": 17})
+    with pytest.raises(link_sims.UserError, match="num_info_bits = 500"):
+        uplink_bler.users.resolve("cpu", {"num_info_bits": 500})
     with pytest.raises(link_sims.UserError, match="num_coded_bits = 511"):
         uplink_bler.users.resolve("cpu", {"num_coded_bits": 511})

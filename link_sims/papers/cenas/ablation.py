@@ -135,7 +135,9 @@ def draw(results, figure):
         )  # fmt: skip
     bars.set_yticks(range(len(VARIANTS)), list(reversed(VARIANTS)))
     bars.set_xlabel("NMSE over that of Bayes [dB]; numbers: trainable weights")
-    bars.set_xscale("log")
+    bars.set(xscale="log", ylim=(-0.6, len(VARIANTS) - 0.3))
+    bars.set_xticks([0.03, 0.1, 0.3], ["0.03", "0.1", "0.3"])
+    bars.minorticks_off()
     course.set_xlabel("training step")
     course.set_ylabel("NMSE over that of Bayes [dB]")
     course.set_yscale("log")

@@ -43,8 +43,8 @@ class Config(CascadeConfig):
     num_batches: link_sims.PositiveInt | None = None
     num_steps: link_sims.PositiveInt = 400
     num_pretraining: link_sims.PositiveInt = 60
-    rate: link_sims.PositiveFloat = 1.0
-    final_rate: link_sims.PositiveFloat = 0.01
+    rate: link_sims.PositiveFloat = 0.3
+    final_rate: link_sims.PositiveFloat = 0.003
     alpha_rate: link_sims.PositiveFloat = 0.02
     alpha_final_rate: link_sims.PositiveFloat = 1e-4
     held_out: link_sims.PositiveInt = 256
