@@ -252,11 +252,12 @@ class Experiment:
         """Decorate ``builder(cfg, seed) -> (start, advance)``: a state carried forward.
 
         ``start() -> state`` (a nest of tensors), ``advance(state, t) -> (state, {(metric, curve):
-        (num, den)})``. ``length`` names the field with the number of steps; ``record_every``
-        steps are summed into one row. The final states of all seeds reach the sweep's builder as
-        ``trained[name]``.
+        (num, den)})``. ``length`` names the field, or property, with the number of steps;
+        ``record_every`` steps are summed into one row. The final states of all seeds reach the
+        sweep's builder as ``trained[name]``.
         """
-        if length not in self.config.model_fields and not hasattr(self.config, length):
+        derived = isinstance(getattr(self.config, length, None), property)
+        if length not in self.config.model_fields and not derived:
             raise ValueError(f"experiment {self.name!r}: length = {length!r} is no field")
 
         def decorate(builder):

@@ -150,6 +150,8 @@ def _write_weights(experiment, config, store, identity, trained):
     results = Results(experiment, config, store.records)
     steps = [r for r in store.records if r["kind"] == "steps"]
     for name, builder in experiment.shipped.items():
+        if (store.path / "weights" / f"{name}.json").exists():  # written last, and dated
+            continue
         card = {
             **identity,
             "command": f"link-sims run {experiment.name} --profile {identity['profile']} --retrain",

@@ -3,6 +3,8 @@
 import math
 import time
 
+from .errors import UserError
+
 __all__ = ["EventLog"]
 
 
@@ -22,6 +24,14 @@ class EventLog:
 
     def write(self, record):
         """Append the values of a "steps" record of the log: numerator over denominator."""
+        import tensorflow as tf
+
+        try:
+            self._write(record)
+        except (OSError, tf.errors.OpError) as error:
+            raise UserError(f"{self.folder}: {error}") from None
+
+    def _write(self, record):
         import tensorflow as tf
 
         proto = tf.compat.v1

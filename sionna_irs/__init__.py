@@ -47,7 +47,7 @@ _EXPORTS = {
         "search.genotype": "Genotype",
         "search.network": "CellNetwork",
         "search.hypergradient": "hypergradient",
-        "search.derive": "derive random_genotype",
+        "search.derive": "derive_genotype random_genotype",
         "search.search": "ArchitectureSearch",
         "estimation.pilots": "SurfacePilots",
         "estimation.ls": "LSEstimator PilotEstimator ls_nmse",

@@ -5,6 +5,7 @@ import link_sims
 __all__ = [
     "CascadeConfig",
     "closed_forms",
+    "closed_forms_over_snr",
     "nmse_step",
     "references",
     "scene",
@@ -88,3 +89,11 @@ def closed_forms(points):
         for name, form in forms.items()
         for x, statistics, variance in points
     ]
+
+
+def closed_forms_over_snr(cfg, snr_db):
+    """These rows for one channel at several SNRs, one pilot symbol for each pattern."""
+    channel, _ = scene(cfg)
+    return closed_forms(
+        [(x, channel.statistics, 10 ** (-x / 10) / cfg.num_patterns) for x in snr_db]
+    )

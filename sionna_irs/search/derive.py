@@ -5,12 +5,12 @@ import numpy as np
 from .. import random
 from .genotype import EXTENDED, Genotype
 
-__all__ = ["derive", "random_genotype"]
+__all__ = ["derive_genotype", "random_genotype"]
 
 _RULES = ("argmax", "top2")
 
 
-def derive(alpha, operations=EXTENDED, rule="argmax"):
+def derive_genotype(alpha, operations=EXTENDED, rule="argmax"):
     """The strongest operation on every edge, where something flows into every node.
 
     Strength is softmax(alpha) over the operations of an edge. "argmax" lets every edge have its
@@ -38,8 +38,8 @@ def derive(alpha, operations=EXTENDED, rule="argmax"):
 
     Examples
     --------
-    >>> from sionna_irs.search.derive import derive
-    >>> derive([[[0.0, 1.0, 0.5], [0.0, 1.0, 0.8]]], ("skip", "zero", "conv")).cells
+    >>> from sionna_irs.search.derive import derive_genotype
+    >>> derive_genotype([[[0.0, 1.0, 0.5], [0.0, 1.0, 0.8]]], ("skip", "zero", "conv")).cells
     (((('zero',), ('conv',)),),)
     """
     if rule not in _RULES:
@@ -78,7 +78,7 @@ def _cell(strength, operations, rule):
 
 
 def random_genotype(num_cells, num_nodes, operations=EXTENDED, seed=0):
-    """Operations drawn uniformly: what a search must beat. Guarded as by :func:`derive`.
+    """Operations drawn uniformly: what a search must beat. Guarded as by :func:`derive_genotype`.
 
     Parameters
     ----------
@@ -100,4 +100,4 @@ def random_genotype(num_cells, num_nodes, operations=EXTENDED, seed=0):
     shape = (num_cells, Genotype.relaxed(1, num_nodes).num_edges, len(operations))
     # The largest of independent draws is uniform, and so is the guard's choice.
     ranks = random.permutation(int(np.prod(shape)), seed)
-    return derive(ranks.reshape(shape) / ranks.size, operations)
+    return derive_genotype(ranks.reshape(shape) / ranks.size, operations)

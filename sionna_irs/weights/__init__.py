@@ -148,12 +148,13 @@ def load(name, folder=None, **changes):
     layer = keras.saving.deserialize_keras_object(
         {**described, "config": {**described["config"], **changes}}
     )
-    values = parse(data)
+    values = [value for _, value in sorted(parse(data).items())]
     if len(values) != len(layer.weights):
         raise ValueError(f"name = {name!r}: {len(values)} arrays for {len(layer.weights)} weights")
-    for index, weight in enumerate(layer.weights):
-        value = values[f"{index:05d}"]
-        if value.shape != tuple(weight.shape) or not np.isfinite(value).all():
+    for index, (weight, value) in enumerate(zip(layer.weights, values, strict=True)):
+        widens = np.can_cast(value.dtype, weight.dtype)
+        if not widens or value.shape != tuple(weight.shape) or not np.isfinite(value).all():
             raise ValueError(f"name = {name!r}: array {index} does not fit {weight.path}")
+    for weight, value in zip(layer.weights, values, strict=True):
         weight.assign(value)
     return layer

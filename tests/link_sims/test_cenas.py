@@ -59,9 +59,8 @@ def test_retraining_writes_weights_with_a_card_and_resumes(tmp_path):
         "num_rx_ant": 4, "num_elements": 4, "num_patterns": 5, "max_units": 10, "batch_size": 4,
     }  # fmt: skip
     results, folder = smoke(nmse.nmse, tmp_path, **changes)
-    errors = [
-        results.value("training error", "all", x) for x in results.points("training error", "all")
-    ]
+    curve = "training error", "network"
+    errors = [results.value(*curve, x) for x in results.points(*curve)]
     assert errors[-1] < errors[0]
     card = json.loads((folder / "weights/cenas-all-snr.json").read_text())
     assert card["config"]["num_steps"] == 200 and card["training_s"] > 0

@@ -58,7 +58,7 @@ def test_training_and_validation_batches_differ_and_are_keyed():
 def test_the_shipped_genotype_follows_from_the_shipped_log():
     log = json.loads(irs.weights.text(cells.LOG))
     genotype = irs.Genotype.from_json(irs.weights.text(cells.GENOTYPE))
-    assert irs.derive(log["alpha"], log["operations"]) == genotype
+    assert irs.derive_genotype(log["alpha"], log["operations"]) == genotype
     for found in log["genotypes"].values():
         assert len(found) == 3 and irs.Genotype(found[0]).num_cells == genotype.num_cells
     assert {"command", "date", "search_s", "config", "curves"} <= set(log)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sionna_irs as irs
-from sionna_irs.search.derive import derive, random_genotype
+from sionna_irs.search.derive import derive_genotype, random_genotype
 from sionna_irs.search.genotype import EXTENDED, PAPER
 from sionna_irs.search.hypergradient import difference_product, hypergradient
 from sionna_irs.search.search import METHODS, ArchitectureSearch
@@ -377,7 +377,7 @@ def test_every_node_of_a_derived_cell_depends_on_an_input(alpha, dead, rule):
     alpha = np.array(alpha)
     if dead:
         alpha[..., EXTENDED.index("zero")] = 40.0  # removes every edge
-    genotype = derive(alpha, EXTENDED, rule)
+    genotype = derive_genotype(alpha, EXTENDED, rule)
     for strengths, nodes in zip(alpha, genotype.cells, strict=True):
         assert all(reached(nodes))
         edges = [edge for node in nodes for edge in node]
@@ -399,21 +399,21 @@ def test_derivation_by_hand():
     alpha = np.log([[[0.5, 0.2, 0.3], [0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.1, 0.6, 0.3],
                      [0.1, 0.75, 0.15]]])  # fmt: skip
     operations = ("skip", "zero", "conv")
-    assert derive(alpha, operations).cells == (
+    assert derive_genotype(alpha, operations).cells == (
         ((("skip",), ("zero",)), (("zero",), ("conv",), ("zero",))),
     )
     # skip and conv tie on the second edge; the first listed wins.
-    assert derive(alpha, operations, "top2").cells == (
+    assert derive_genotype(alpha, operations, "top2").cells == (
         ((("skip",), ("skip",)), (("skip",), ("conv",), ("zero",))),
     )
     with pytest.raises(ValueError, match="rule = 'best'"):
-        derive(alpha, operations, "best")
+        derive_genotype(alpha, operations, "best")
     with pytest.raises(ValueError, match="alpha has shape"):
-        derive(alpha, EXTENDED)
+        derive_genotype(alpha, EXTENDED)
     with pytest.raises(ValueError, match="4 edges per cell"):
-        derive(alpha[:, :4], operations)
+        derive_genotype(alpha[:, :4], operations)
     with pytest.raises(ValueError, match="other than 'zero'"):
-        derive(alpha[..., :1], ("zero",))
+        derive_genotype(alpha[..., :1], ("zero",))
 
 
 def test_random_genotypes_are_uniform_keyed_and_leave_the_generator_alone():

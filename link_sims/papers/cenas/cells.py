@@ -21,10 +21,10 @@ def searched():
     import json
 
     import sionna_irs as irs
-    from sionna_irs.search.derive import derive
+    from sionna_irs.search.derive import derive_genotype
 
     log = json.loads(irs.weights.text(LOG))
-    return {rule: derive(log["alpha"], log["operations"], rule) for rule in RULES}
+    return {rule: derive_genotype(log["alpha"], log["operations"], rule) for rule in RULES}
 
 
 @cells.table
@@ -115,7 +115,7 @@ def export(folder, target):
     import pathlib
     import time
 
-    from sionna_irs.search.derive import derive
+    from sionna_irs.search.derive import derive_genotype
 
     from ... import backend, recursion, runner, store
     from ...progress import Progress
@@ -137,7 +137,9 @@ def export(folder, target):
             for name, found in states.items()
         }
     alphas = {n: [s["alpha"].numpy().tolist() for s in found] for n, found in states.items()}
-    genotypes = {n: [derive(a, cfg.operations) for a in found] for n, found in alphas.items()}
+    genotypes = {
+        n: [derive_genotype(a, cfg.operations) for a in found] for n, found in alphas.items()
+    }
     log = {
         **identity,
         "command": f"link-sims run {search.name} --profile {identity['profile']}",

@@ -98,7 +98,7 @@ def uniform_snr_db(batch_size):
     return irs.random.uniform([batch_size], low=float(SNR_DB[0]), high=float(SNR_DB[-1]))
 
 
-def denoising_loss(channel, batch_size, draw_snr_db, num_patterns):
+def denoising_loss(channel, batch_size, draw_snr_db, num_patterns, name="network"):
     """Loss of :func:`link_sims.training.training` on fresh draws: error over that of scalar LMMSE.
 
     The weight makes all SNRs count alike. Least-squares estimates are drawn as U + E, which has
@@ -120,7 +120,7 @@ def denoising_loss(channel, batch_size, draw_snr_db, num_patterns):
         power = tf.square(tf.math.real(error)) + tf.square(tf.math.imag(error))
         share = tf.reduce_mean(power, [-2, -1]) * (rho + variance) / (rho * variance)
         value = tf.reduce_mean(share)
-        return value, {("training error", "all"): (tf.reduce_sum(share), batch_size)}
+        return value, {("training error", name): (tf.reduce_sum(share), batch_size)}
 
     return loss
 
@@ -154,7 +154,7 @@ def fixed_snr_training(cfg, denoiser, name, every):
         denoiser,
         trainer.cosine_adam(cfg.peak_rate, cfg.num_steps),
         denoising_loss(
-            channel, cfg.training_batch, lambda n: tf.fill([n], cfg.snr_db), cfg.num_patterns
+            channel, cfg.training_batch, lambda n: tf.fill([n], cfg.snr_db), cfg.num_patterns, name
         ),
         [(HELD_OUT, name), (EXCESS, name)],
         evaluate,

@@ -2,7 +2,7 @@
 
 import link_sims
 
-from ..cascade import closed_forms, nmse_step, references, scene
+from ..cascade import closed_forms_over_snr, nmse_step, references, scene
 from .common import (
     HELD_OUT,
     TRAINING_METRICS,
@@ -127,9 +127,7 @@ def curves(cfg, trained):
 def sizes(cfg):
     """Trainable numbers at the published width and at this one; exact errors."""
     channel, _ = scene(cfg)
-    rows = closed_forms(
-        [(x, channel.statistics, 10 ** (-x / 10) / cfg.num_patterns) for x in cfg.points]
-    )
+    rows = closed_forms_over_snr(cfg, cfg.points)
     for name in NETWORKS:
         for filters in sorted({48, cfg.num_filters}):
             count = parameter_count(

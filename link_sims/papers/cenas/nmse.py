@@ -4,7 +4,7 @@ import math
 
 import link_sims
 
-from ..cascade import closed_forms, references, scene
+from ..cascade import closed_forms_over_snr, references, scene
 from .common import (
     ALL_SNR,
     CDRN,
@@ -72,6 +72,7 @@ def training(cfg, seed):
     )
 
 
+@nmse.ship(ALL_SNR)
 def trained_denoiser(cfg, trained):
     """The denoiser with its final weights, its error curve measured on channels of its own."""
     from link_sims import training as trainer
@@ -81,12 +82,6 @@ def trained_denoiser(cfg, trained):
         trainer.assign(denoiser, trained["training"][0])
         calibrate(denoiser, scene(cfg)[0], cfg.seed)
     return denoiser
-
-
-@nmse.ship(ALL_SNR)
-def shipped(cfg, trained):
-    """The trained denoiser."""
-    return trained_denoiser(cfg, trained)
 
 
 @nmse.sweep(x="snr_db")
@@ -118,10 +113,7 @@ def curves(cfg, trained):
 @nmse.table
 def exact(cfg):
     """Closed forms of the linear estimators, quadrature for the optimum."""
-    channel, _ = scene(cfg)
-    return closed_forms(
-        [(x, channel.statistics, 10 ** (-x / 10) / cfg.num_patterns) for x in cfg.snr_db]
-    )
+    return closed_forms_over_snr(cfg, cfg.snr_db)
 
 
 @nmse.figure

@@ -143,7 +143,7 @@ def declare(name):
         return trainer.training(
             build(cfg, name),
             trainer.cosine_adam(cfg.peak_rate, cfg.num_steps),
-            denoising_loss(channel, cfg.training_batch, uniform_snr_db, cfg.num_patterns),
+            denoising_loss(channel, cfg.training_batch, uniform_snr_db, cfg.num_patterns, name),
             [(HELD_OUT, name)],
             evaluate,
             EVERY,

@@ -89,6 +89,12 @@ def experiment_over(axis, name, item, label, base, reference):
             points.append((x, scene(at)[0].statistics, variance))
         return closed_forms(points)
 
+    judge_against(experiment, reference)
+    return experiment
+
+
+def judge_against(experiment, reference):
+    """Claims on the exact curves, the simulated ones, and the network."""
     for x, values in reference.items():
         for curve, value in zip(CURVES, values, strict=True):
             experiment.claim(
@@ -113,7 +119,6 @@ def experiment_over(axis, name, item, label, base, reference):
             expect="holds",
             check=lambda r, x=x: r.paired("nmse", LEARNED, "Bayes", x=x).db_between(-0.01, 0.15),
         )
-    return experiment
 
 
 elements = experiment_over(

@@ -24,7 +24,7 @@ import link_sims
 
 from ..cascade import CascadeConfig, scene
 from .common import LEARNED, all_estimators
-from .spectral_efficiency import ALIGNED, ONES, PERFECT, RANDOM, design_of, knowledge
+from .links import ALIGNED, ONES, PERFECT, RANDOM, design_of, knowledge
 
 
 class Config(CascadeConfig):

@@ -2,7 +2,7 @@
 
 import link_sims
 
-from ..cascade import CascadeConfig, closed_forms, nmse_step, references, scene
+from ..cascade import CascadeConfig, closed_forms_over_snr, nmse_step, references, scene
 
 SNR_DB = [-15, -10, -5, 0, 5, 10, 15, 20]
 # NMSE in dB at M = 16, N = 64, P = 65, K = 10: independent reference values, ratio of means.
@@ -46,13 +46,7 @@ def simulated(cfg, trained):
 @bounds.table
 def exact(cfg):
     """Closed forms of the linear estimators, quadrature for the optimum."""
-    channel, pilots = scene(cfg)
-    return closed_forms(
-        [
-            (x, channel.statistics, 10 ** (-x / 10) / (cfg.num_patterns * pilots.pilot_len))
-            for x in cfg.snr_db
-        ]
-    )
+    return closed_forms_over_snr(cfg, cfg.snr_db)
 
 
 for _name, _values in REFERENCE_DB.items():
