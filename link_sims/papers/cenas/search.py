@@ -140,7 +140,7 @@ def build(cfg, seed, method, num_pretraining):
         final_rate=cfg.final_rate,
         alpha_rate=cfg.alpha_rate,
         alpha_final_rate=cfg.alpha_final_rate,
-        # The published decay, 1e-3, stands beside a sum over the entries, of which ours is the mean.
+        # The published decay, 1e-3, stands beside a sum over entries, of which ours is the mean.
         alpha_decay=1e-3 / (2 * cfg.num_rx_ant * (cfg.num_elements + 1)),
         **METHODS[method],
     )
