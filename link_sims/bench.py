@@ -11,6 +11,7 @@ YARDSTICKS = {
     "far-field": ("cir", "far_field"),
     "linalg": ("linalg", "small_systems"),
     "training": ("training", "training_throughput"),
+    "zeroth-order": ("zeroth_order", "zeroth_order"),
     "runner": ("overhead", "runner_overhead"),
 }
 

@@ -252,9 +252,10 @@ class Experiment:
         """Decorate ``builder(cfg, seed) -> (start, advance)``: a state carried forward.
 
         ``start() -> state`` (a nest of tensors), ``advance(state, t) -> (state, {(metric, curve):
-        (num, den)})``. ``length`` names the field, or property, with the number of steps;
-        ``record_every`` steps are summed into one row. The final states of all seeds reach the
-        sweep's builder as ``trained[name]``.
+        (num, den)})``, numbers or tensors [replicas]: independent copies carried side by side,
+        which are the units of the intervals. ``length`` names the field, or property, with the
+        number of steps; ``record_every`` steps are summed into one row. The final states of all
+        seeds reach the sweep's builder as ``trained[name]``.
         """
         derived = isinstance(getattr(self.config, length, None), property)
         if length not in self.config.model_fields and not derived:

@@ -81,8 +81,10 @@ class Advance:
             random.reset(random.stream_key(seed, word, t))
             state, outcome = advance(state, t)
             self.curves = [tuple(curve) for curve in outcome]
-            pairs = [[to_dtype(v, tf.float64) for v in pair] for pair in outcome.values()]
-            return state, tf.stack([tf.stack(pair) for pair in pairs])
+            pairs = [to_dtype(v, tf.float64) for pair in outcome.values() for v in pair]
+            shape = max((v.shape for v in pairs), key=lambda s: s.rank)
+            pairs = [tf.broadcast_to(v, shape) for v in pairs]
+            return state, tf.reshape(tf.stack(pairs), [len(outcome), 2, *shape])
 
         self._step = step
         if mode == "eager":
@@ -97,7 +99,7 @@ class Advance:
                 state, values = traced(first + i, state)
                 return i + 1, state, sums + values
 
-            sums = tf.zeros([len(self.curves), 2], tf.float64)
+            sums = tf.zeros(traced.output_shapes[1], tf.float64)
             start = (tf.constant(0, tf.int64), state, sums)
             return tf.while_loop(lambda i, *_: i < count, body, start)[1:]
 

@@ -63,8 +63,12 @@ class Results:
             for curve, pair in zip(record["curves"], record["values"], strict=True):
                 curve = tuple(curve)
                 self._over_seeds.add(curve)
-                points = self.units.setdefault(curve, {})
-                points.setdefault(record["last"], []).append(tuple(pair))
+                # Numbers, or one of each for every replica.
+                pairs = np.reshape(pair, [2, -1]).T
+                if np.any(pairs[:, 1]):  # else the curve has nothing to say in this window
+                    points = self.units.setdefault(curve, {})
+                    units = points.setdefault(record["last"], [])
+                    units.extend(tuple(pair) for pair in pairs.tolist())
 
     def curves(self, metric=None):
         """(metric, curve) names, simulated ones first."""

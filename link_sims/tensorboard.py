@@ -3,6 +3,8 @@
 import math
 import time
 
+import numpy as np
+
 from .errors import UserError
 
 __all__ = ["EventLog"]
@@ -42,9 +44,8 @@ class EventLog:
             self._add(proto.Event(wall_time=time.time(), file_version="brain.Event:2"))
         values = [
             proto.Summary.Value(tag="/".join(curve), simple_value=numerator / denominator)
-            for curve, (numerator, denominator) in zip(
-                record["curves"], record["values"], strict=True
-            )
+            for curve, pair in zip(record["curves"], record["values"], strict=True)
+            for numerator, denominator in [np.sum(np.reshape(pair, [2, -1]), 1).tolist()]
             if denominator and math.isfinite(numerator / denominator)
         ]
         self._add(

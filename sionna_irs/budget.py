@@ -211,6 +211,19 @@ class LinkBudget:
         _positive("bandwidth_hz", self.bandwidth_hz)
         _positive("temperature", self.temperature)
 
+    @classmethod
+    def from_noise_power(cls, tx_power_dbm, noise_power_dbm):
+        """The budget of a given noise power [dBm], at 290 K without a noise figure.
+
+        Examples
+        --------
+        >>> import sionna_irs as irs
+        >>> round(irs.LinkBudget.from_noise_power(5.0, -80.0).noise_power_dbm, 6)
+        -80.0
+        """
+        density = _BOLTZMANN * cls.temperature
+        return cls(tx_power_dbm, dbm_to_watt(noise_power_dbm) / density)
+
     @property
     def noise_power_dbm(self):
         """k T B F [dBm]."""

@@ -105,10 +105,16 @@ def sinr(h, v, no):
     >>> sinr(eye, eye, tf.constant(0.5)).numpy()
     array([2., 2.], dtype=float32)
     """
-    power = tf.square(tf.abs(tf.linalg.matmul(h, v)))
+    signal, interference = _signal_and_interference(tf.linalg.matmul(h, v))
+    return signal / (interference + to_dtype(no, signal.dtype)[..., None])
+
+
+def _signal_and_interference(field):
+    """Powers [..., K] of the diagonal and of the rest of every row of [..., K, K]."""
+    power = tf.square(tf.math.real(field)) + tf.square(tf.math.imag(field))
     signal = tf.linalg.diag_part(power)
-    no = to_dtype(no, power.dtype)[..., None]
-    return signal / (tf.reduce_sum(power, -1) - signal + no)
+    # Masked: row sum minus diagonal loses the interference where it is small.
+    return signal, tf.reduce_sum(power * (1 - tf.eye(power.shape[-1], dtype=power.dtype)), -1)
 
 
 def receive_sinr(w, h, no):
@@ -133,23 +139,23 @@ def receive_sinr(w, h, no):
     >>> receive_sinr(eye, eye, tf.constant(0.5)).numpy()
     array([2., 2.], dtype=float32)
     """
-    power = tf.square(tf.abs(tf.linalg.matmul(w, h)))
-    signal = tf.linalg.diag_part(power)
-    noise = to_dtype(no, power.dtype)[..., None] * _power(w, -1)
-    return signal / (tf.reduce_sum(power, -1) - signal + noise)
+    signal, interference = _signal_and_interference(tf.linalg.matmul(w, h))
+    return signal / (interference + to_dtype(no, signal.dtype)[..., None] * _power(w, -1))
 
 
 def _log2(x):
     return tf.math.log(x) / math.log(2)
 
 
-def sum_rate(h, v, no):
-    r"""Downlink sum rate, :math:`\sum_k\log_2(1+\mathrm{SINR}_k)` [bit/s/Hz].
+def sum_rate(h, v, no, weights=None):
+    r"""Downlink sum rate, :math:`\sum_k\alpha_k\log_2(1+\mathrm{SINR}_k)` [bit/s/Hz].
 
     Parameters
     ----------
     h, v, no
         As :func:`sinr`.
+    weights : array, [K], real, or None
+        alpha_k; None takes 1.
 
     Returns
     -------
@@ -163,7 +169,8 @@ def sum_rate(h, v, no):
     >>> float(sum_rate(eye, eye, tf.constant(1.0)))
     2.0
     """
-    return tf.reduce_sum(_log2(1 + sinr(h, v, no)), -1)
+    rates = tf.math.log1p(sinr(h, v, no)) / math.log(2)
+    return tf.reduce_sum(rates if weights is None else to_dtype(weights, rates.dtype) * rates, -1)
 
 
 def siso_capacity(snr):

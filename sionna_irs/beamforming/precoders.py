@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from ..layer import Input, LinkLayer
 from ..linalg import ridge_pinv
+from .water_filling import water_filling
 
 __all__ = ["MRTPrecoder", "Precoder", "RZFPrecoder", "ZFPrecoder"]
 
@@ -47,11 +48,13 @@ class Precoder(LinkLayer):
     """
 
     inputs = {"h": Input("complex", "num_users", "num_tx_ant"), "no": Input("real", minimum=0)}
+    powers = ("total", "per_user")
 
     def __init__(self, power="total", **kwargs):
         super().__init__(**kwargs)
-        if power not in ("total", "per_user"):
-            raise ValueError(f"power = {power!r}; 'total' or 'per_user' is needed")
+        if power not in self.powers:
+            names = " or ".join(map(repr, self.powers))
+            raise ValueError(f"power = {power!r}; {names} is needed")
         self.power = power
 
     def directions(self, h, no):
@@ -128,9 +131,15 @@ class ZFPrecoder(Precoder):
     r"""Zero forcing, :math:`V\propto H^H(HH^H)^{-1}`: no interference; H needs rank K.
 
     With ``power="total"`` all users receive the same amplitude, so most power goes to the weakest;
-    "per_user" gives equal powers instead.
+    "per_user" gives equal powers instead, and "water_filling" those that maximise the sum rate.
 
-    Parameters, inputs and outputs as :class:`Precoder`.
+    Parameters
+    ----------
+    power : "total", "per_user" or "water_filling"
+        The first two as :class:`Precoder`; "water_filling": :func:`water_filling` of the costs
+        :math:`N_0\|w_k\|^2`, total power 1.
+
+    Inputs and outputs as :class:`Precoder`.
 
     Raises
     ------
@@ -144,6 +153,8 @@ class ZFPrecoder(Precoder):
     TensorShape([4, 2])
     """
 
+    powers = (*Precoder.powers, "water_filling")
+
     def directions(self, h, no):
         """The pseudo-inverse of H."""
         if h.shape[-2] > h.shape[-1]:
@@ -152,3 +163,11 @@ class ZFPrecoder(Precoder):
                 "(dimension -2) as antennas (dimension -1)"
             )
         return ridge_pinv(h)
+
+    def call(self, h, no):
+        if self.power != "water_filling":
+            return super().call(h, no)
+        w = self.directions(h, no)
+        size = tf.reduce_sum(tf.square(tf.abs(w)), -2)
+        power = water_filling(self.real(no)[..., None] * size)
+        return w * tf.cast(tf.sqrt(power / size), w.dtype)[..., None, :]

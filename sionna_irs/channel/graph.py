@@ -118,7 +118,7 @@ class SurfaceGraph(LinkLayer):
             if missing:
                 raise ValueError(f"{kind} lacks {sorted(missing)}")
 
-    def compose_matrices(self, links, theta):
+    def compose_matrices(self, links, theta, skip=None):
         """H [..., rx, tx] of hop matrices, pushed from the side with fewer antennas.
 
         Parameters
@@ -127,19 +127,20 @@ class SurfaceGraph(LinkLayer):
             ``{"tx>s1": [B, (K,) N, tx], ...}``, complex.
         theta : dict
             Surface -> [N], [B, N] or [B, K, N], complex.
+        skip : (str, str) or None
+            Arrow that is left out.
         """
         self._complete(links, theta)
         links = {name: self.cast(links[name], name) for name in self.hops}
         theta = {name: self.cast(theta[name], name) for name in self.surfaces}
+        arrows = [arrow for arrow in self._arrows if arrow != skip]
         num_tx = next(links[f"{a}>{b}"].shape[-1] for a, b in self._arrows if a == "tx")
         num_rx = next(links[f"{a}>{b}"].shape[-2] for a, b in self._arrows if b == "rx")
         if num_rx < num_tx:
-            turned = {
-                (b, a): tf.linalg.matrix_transpose(links[f"{a}>{b}"]) for a, b in self._arrows
-            }
+            turned = {(b, a): tf.linalg.matrix_transpose(links[f"{a}>{b}"]) for a, b in arrows}
             h = push(turned, theta, "rx", "tx", _times, _plus)
             return tf.linalg.matrix_transpose(h)
-        hops = {(a, b): links[f"{a}>{b}"] for a, b in self._arrows}
+        hops = {(a, b): links[f"{a}>{b}"] for a, b in arrows}
         return push(hops, theta, "tx", "rx", _times, _plus)
 
 

@@ -47,12 +47,16 @@ class RicianHop(LinkLayer):
     tx_array, rx_array : ULA or UPA
     k_factor : float
         K, linear; 0 is Rayleigh, ``float("inf")`` is the line of sight alone.
-    path_gain : float
-        g, mean power per entry, linear.
-    los : "ones" or array, [rx, tx]
-        Line of sight; see :func:`los_matrix`.
-    tx_correlation, rx_correlation : array, [tx, tx] and [rx, rx], or None
-        Correlation matrices; see :func:`exponential_correlation`.
+    path_gain : float or array, [rx]
+        g, mean power per entry, linear; an array has one for every receive antenna, such as the
+        single-antenna users of a downlink.
+    los : "ones" or array, [..., rx, tx]
+        Line of sight; see :func:`los_matrix`. Leading axes broadcast to those of the draw:
+        [batch_size, rx, tx] gives every example its own.
+    tx_correlation, rx_correlation : array, [tx, tx] and [rx, rx], or tuple of arrays, or None
+        Correlation matrices; see :func:`exponential_correlation`. A tuple holds the two Kronecker
+        factors of a planar array's (:func:`exponential_factors`). [rx, tx, tx] for
+        `tx_correlation` gives every receive antenna, fading on its own, a matrix of its own.
     num_users : int or None
         Adds a user axis: independent draws for each user.
 
@@ -91,8 +95,13 @@ class RicianHop(LinkLayer):
         super().__init__(**kwargs)
         if not k_factor >= 0:
             raise ValueError(f"k_factor = {k_factor}; a number of at least 0 is needed")
-        if not (path_gain >= 0 and math.isfinite(path_gain)):
+        gain = np.asarray(path_gain, float)
+        if not np.all((gain >= 0) & np.isfinite(gain)):
             raise ValueError(f"path_gain = {path_gain}; a finite number of at least 0 is needed")
+        if gain.shape not in ((), (rx_array.num_ant,)):
+            raise ValueError(
+                f"path_gain has shape {gain.shape}; a number or [{rx_array.num_ant}] is needed"
+            )
         if num_users is not None and (not isinstance(num_users, int) or num_users < 1):
             raise ValueError(f"num_users = {num_users!r}; an integer of at least 1 is needed")
         self.tx_array, self.rx_array = tx_array, rx_array
@@ -104,28 +113,62 @@ class RicianHop(LinkLayer):
                 raise ValueError(f"los = {los!r}; 'ones' or an array of shape {shape} is needed")
             los = np.ones(shape)
         los = np.asarray(los, complex)
-        if los.shape != shape:
+        if los.shape[-2:] != shape:
             raise ValueError(f"los has shape {los.shape}; {shape} is needed")
+        gain = gain[..., None] if gain.ndim else gain
         share = 1.0 if math.isinf(k_factor) else k_factor / (k_factor + 1)
         # A uniform line of sight is one number; it then costs no pass over memory of its own.
-        mean = math.sqrt(path_gain * share) * los
-        self._mean = mean.flat[0] if np.all(mean == mean.flat[0]) else mean
-        self._variance = path_gain * (0.0 if math.isinf(k_factor) else 1 / (k_factor + 1))
-        self._rx_root = correlation_root("rx_correlation", rx_correlation, self.num_rx_ant)
-        self._tx_root = correlation_root("tx_correlation", tx_correlation, self.num_tx_ant)
+        mean = np.sqrt(gain * share) * los
+        mean = mean.flat[0] if np.all(mean == mean.flat[0]) else mean
+        with tf.init_scope():  # large arrays stay arguments of compiled functions
+            self._mean = tf.constant(mean, self.cdtype)
+        self._still = bool(np.all(mean == 0))
+        self._variance = gain * (0.0 if math.isinf(k_factor) else 1 / (k_factor + 1))
+        self._roots = (
+            correlation_root("rx_correlation", rx_correlation, self.num_rx_ant),
+            correlation_root("tx_correlation", tx_correlation, self.num_tx_ant),
+        )
+        rows = [()] if self._roots[0] else [(), shape[:1]]
+        for name, roots, lead in zip(
+            ("rx_correlation", "tx_correlation"), self._roots, ([()], rows), strict=True
+        ):
+            for root in roots:
+                if root.shape[:-2] not in lead:
+                    raise ValueError(f"{name} has shape {root.shape}; {root.shape[-2:]} is needed")
 
     def call(self, batch_size):
         users = [] if self.num_users is None else [self.num_users]
         shape = [batch_size, *users, self.num_rx_ant, self.num_tx_ant]
-        mean = tf.constant(self._mean, self.cdtype)
-        if self._variance == 0:
-            return tf.broadcast_to(mean, shape)
+        if not np.any(self._variance):
+            return tf.broadcast_to(self._mean, shape)
         h = random.complex_normal(shape, self.cdtype, self._variance)
-        if self._rx_root is not None:
-            h = tf.linalg.matmul(tf.constant(self._rx_root, self.cdtype), h)
-        if self._tx_root is not None:
-            h = tf.linalg.matmul(h, tf.constant(self._tx_root.T, self.cdtype))
-        return h if np.all(self._mean == 0) else h + mean
+        if any(self._roots):
+            h = _linear(self._correlate, h, self._roots)
+        return h if self._still else h + self._mean
+
+    def _correlate(self, h):
+        """R_rx^(1/2) h (R_tx^(1/2))^T, one Kronecker factor after the other."""
+        rx_roots, tx_roots = self._roots
+        shape, lead = tf.shape(h), "ab"[: h.shape.rank - 2]
+        axes = [*(r.shape[-1] for r in rx_roots or [np.eye(h.shape[-2])])]
+        split = len(axes)
+        axes += [r.shape[-1] for r in tx_roots or [np.eye(h.shape[-1])]]
+        h = tf.reshape(h, [*tf.unstack(shape[: h.shape.rank - 2]), *axes])
+        names = "rstuv"[: len(axes)]
+        for axis, root in [*enumerate(rx_roots), *enumerate(tx_roots, split)]:
+            old = names[axis]
+            row = names[0] if root.ndim == 3 else ""
+            terms = f"{row}z{old},{lead}{names}->{lead}{names.replace(old, 'z')}"
+            root = tf.constant(root if h.dtype.is_complex else root.real, h.dtype)
+            h = tf.einsum(terms, root, h)
+        return tf.reshape(h, shape)
+
+
+def _linear(function, h, roots):
+    """`function` of h; of its parts, at half the cost, where the roots are real."""
+    if any(np.any(root.imag) for side in roots for root in side):
+        return function(h)
+    return tf.complex(function(tf.math.real(h)), function(tf.math.imag(h)))
 
 
 class RayleighHop(RicianHop):

@@ -6,7 +6,56 @@ import tensorflow as tf
 from .graph import SurfaceGraph
 from .links import Links
 
-__all__ = ["SurfaceChannel"]
+__all__ = ["SurfaceChannel", "SurfaceObservation"]
+
+
+class SurfaceObservation:
+    """One draw of a :class:`SurfaceChannel` as a function of its controls: controls -> H.
+
+    Parameters
+    ----------
+    channel : SurfaceChannel
+    links : Links
+
+    Examples
+    --------
+    >>> import sionna_irs as irs
+    >>> channel = irs.CascadedChannel(num_rx_ant=2, num_elements=4)
+    >>> observe = channel.observation(channel.draw(3))
+    >>> observe(irs.RandomPhases()(observe.links)).shape
+    TensorShape([3, 2, 1])
+    """
+
+    def __init__(self, channel, links):
+        self.channel, self.links = channel, links
+
+    def __call__(self, controls):
+        return self.channel.compose(self.links, self.channel.reflect(controls))
+
+    def change(self, controls, direction, radius):
+        r"""Exactly :math:`(H(\Pi(c+\mu u))-H(\Pi(c-\mu u)))/2\mu`, or its limit for mu = 0.
+
+        Parameters
+        ----------
+        controls, direction : dict
+            Surface -> [..., N], real.
+        radius : float
+            mu, at least 0.
+
+        Returns
+        -------
+        tf.Tensor, [batch_size, rx, tx], complex
+        """
+        changes = {}
+        for name, surface in self.channel.surfaces.items():
+            c = controls[name]
+            u = direction[name]
+            if radius == 0:
+                changes[name] = surface.tangent(c, u)
+            else:
+                ends = surface.project(c + radius * u), surface.project(c - radius * u)
+                changes[name] = surface.difference(*ends) / (2 * radius)
+        return self.channel.compose_change(self.links, changes)
 
 
 class SurfaceChannel(SurfaceGraph):
@@ -107,6 +156,44 @@ class SurfaceChannel(SurfaceGraph):
             When a hop or a surface is missing.
         """
         return self.compose_matrices(links, theta)
+
+    def compose_change(self, links, change):
+        r"""What H gains when the coefficients gain `change`: :math:`H_{out}\,(\delta\odot H_{in})`.
+
+        Exact for any size of the change, and without the subtraction of two channels.
+
+        Parameters
+        ----------
+        links, change
+            As :meth:`compose`; `change` in place of theta.
+
+        Returns
+        -------
+        tf.Tensor, [batch_size, (K,) rx, tx], complex
+
+        Raises
+        ------
+        ValueError
+            When a path meets two surfaces: H is not linear in their coefficients.
+        """
+        double = [f"{a}>{b}" for a, b in self._arrows if a != "tx" and b != "rx"]
+        if double:
+            raise ValueError(f"hop {double[0]!r} joins two surfaces; one for every path is needed")
+        return self.compose_matrices(links, change, skip=("tx", "rx"))
+
+    def observation(self, links):
+        """A channel of these links as a function of the controls, to be tuned.
+
+        Parameters
+        ----------
+        links : Links
+
+        Returns
+        -------
+        SurfaceObservation
+            For :class:`ZerothOrder` and :class:`FirstOrder`.
+        """
+        return SurfaceObservation(self, links)
 
     def call(self, batch_size, policy=None):
         links = self.draw(batch_size)

@@ -22,3 +22,15 @@ class IdealPhases(Surface):
     def reflection(self, control):
         """exp(j phase)."""
         return tf.complex(tf.cos(control), tf.sin(control))
+
+    def difference(self, plus, minus):
+        r""":math:`2je^{j(\varphi_++\varphi_-)/2}\sin((\varphi_+-\varphi_-)/2)`, [..., N]."""
+        plus, minus = self._admit("plus", plus, {}), self._admit("minus", minus, {})
+        size = 2 * tf.sin((plus - minus) / 2)
+        return self.reflection((plus + minus) / 2) * tf.complex(tf.zeros_like(size), size)
+
+    def tangent(self, control, direction):
+        r""":math:`je^{j\varphi_n}u_n`, [..., N]."""
+        control = self._admit("control", control, {})
+        direction = self._admit("direction", direction, {})
+        return self.reflection(control) * tf.complex(tf.zeros_like(direction), direction)

@@ -63,15 +63,21 @@ class Surface(LinkLayer):
     TensorShape([3, 2])
     """
 
-    inputs = {"control": Input("real", "num_elements")}
+    inputs = {
+        name: Input("real", "num_elements") for name in ("control", "plus", "minus", "direction")
+    }
     frequency_selective = False
+    control_rows = ()  # (r,): r numbers for every element, control [..., r, N]
 
     def __init__(self, panel, trainable=False, initial="zeros", **kwargs):
         super().__init__(**kwargs)
         self.panel = panel
         self.num_elements = panel.num_ant
         self.control = self.add_weight(
-            shape=[self.num_elements], initializer="zeros", trainable=trainable, name="control"
+            shape=[*self.control_rows, self.num_elements],
+            initializer="zeros",
+            trainable=trainable,
+            name="control",
         )
         self.control.assign(tf.cast(self._start(initial), self.rdtype))
 
@@ -86,7 +92,7 @@ class Surface(LinkLayer):
         return {"zeros": (0.0, 0.0), "random": (0.0, 2 * math.pi)}
 
     def _start(self, initial):
-        shape = [self.num_elements]
+        shape = [*self.control_rows, self.num_elements]
         if not isinstance(initial, str):
             return tf.reshape(tf.constant(initial, tf.float64), shape)
         starts = self.starts()
@@ -101,6 +107,57 @@ class Surface(LinkLayer):
     def reflection(self, control):
         """Reflection coefficients [..., N], complex, of controls [..., N], real."""
         raise TypeError(f"{type(self).__name__} must define reflection(control)")
+
+    def project(self, control):
+        """The nearest permitted controls; phases are turned into [-pi, pi], the rest of N there."""
+        return control - 2 * math.pi * tf.round(control / (2 * math.pi))
+
+    def difference(self, plus, minus):
+        """Change of theta between two controls, [..., N], complex.
+
+        Subclasses whose formula needs no subtraction of nearly equal numbers say it here.
+
+        Parameters
+        ----------
+        plus, minus : tf.Tensor, [..., N], real
+
+        Examples
+        --------
+        >>> import sionna_irs as irs
+        >>> irs.IdealPhases(irs.ULA(1)).difference([1e-9], [-1e-9]).numpy()
+        array([0.+2.e-09j], dtype=complex64)
+        """
+        return self(plus) - self(minus)
+
+    def tangent(self, control, direction):
+        r"""Limit of :math:`(\theta(\Pi(c+\mu u))-\theta(\Pi(c-\mu u)))/2\mu` for small mu.
+
+        The derivative of theta along `direction`; where the control sits on its boundary, one of
+        the two projected (:meth:`project`) steps does not move, which leaves half of it.
+
+        Parameters
+        ----------
+        control, direction : tf.Tensor, [..., N], real
+
+        Returns
+        -------
+        tf.Tensor, [..., N], complex
+
+        Examples
+        --------
+        >>> import sionna_irs as irs
+        >>> irs.IdealPhases(irs.ULA(2)).tangent([0.0, 0.0], [1.0, -2.0]).numpy()
+        array([0.+1.j, 0.-2.j], dtype=complex64)
+        """
+        control = self._admit("control", control, {})
+        direction = self._admit("direction", direction, {}) * self.freedom(control)
+        with tf.autodiff.ForwardAccumulator(control, direction) as accumulator:
+            theta = self.reflection(control)
+        return accumulator.jvp(theta)
+
+    def freedom(self, control):
+        """1 inside the permitted range and 1/2 on its boundary, for every number of a control."""
+        return tf.ones_like(control)
 
     def response(self, control=None, frequencies=(0.0,)):
         r"""Reflection coefficients at several frequencies, :math:`\theta_n(f)`.

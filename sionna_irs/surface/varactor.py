@@ -6,7 +6,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from ..layer import Input, require_integer
+from ..layer import require_integer
 from .surface import Surface
 
 __all__ = ["Varactor"]
@@ -152,11 +152,6 @@ class Varactor(Surface):
     TensorShape([3, 3])
     """
 
-    inputs = {
-        **Surface.inputs,
-        "c_plus": Input("real", "num_elements"),
-        "c_minus": Input("real", "num_elements"),
-    }
     frequency_selective = True
 
     def __init__(
@@ -242,7 +237,7 @@ class Varactor(Surface):
         _, b, slope = self._at_carrier
         return self.cplx(slope) / tf.square(self._linear(b, c))
 
-    def difference(self, c_plus, c_minus):
+    def difference(self, plus, minus):
         r"""Change of theta between two controls at the carrier, without cancellation.
 
         .. math:: \Gamma(C_+)-\Gamma(C_-)=\frac{-2z_0(Y_+-Y_-)}{(1+z_0Y_+)(1+z_0Y_-)},\qquad
@@ -250,7 +245,7 @@ class Varactor(Surface):
 
         Parameters
         ----------
-        c_plus, c_minus : tf.Tensor, [..., N], real
+        plus, minus : tf.Tensor, [..., N], real
             [pF]
 
         Returns
@@ -267,11 +262,22 @@ class Varactor(Surface):
         """
         plus, minus = (
             self._capacitance(name, self._admit(name, c, {}))
-            for name, c in (("c_plus", c_plus), ("c_minus", c_minus))
+            for name, c in (("plus", plus), ("minus", minus))
         )
         _, b, slope = self._at_carrier
         step = self.cplx(slope) * self.cplx(plus - minus)
         return step / (self._linear(b, plus) * self._linear(b, minus))
+
+    def tangent(self, control, direction):
+        """:meth:`derivative` times `direction`, halved at both ends of the range, [..., N]."""
+        direction = self._admit("direction", direction, {})
+        control = self._admit("control", control, {})
+        return self.derivative(control) * self.cplx(direction * self.freedom(control))
+
+    def freedom(self, control):
+        """1, and 1/2 at both ends of the range, [..., N]."""
+        low, high = self.capacitance_range_pf
+        return 1 - 0.5 * tf.cast((control <= low) | (control >= high), self.rdtype)
 
     def _omega(self, frequencies):
         if tf.is_tensor(frequencies):

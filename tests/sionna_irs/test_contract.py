@@ -116,6 +116,10 @@ CASES = {
         {"control": np.array([[0.42, 0.45, 0.47], [0.43, 0.44, 0.48]])}, ("control",),
         awkward={"ends": {"control": np.array([[0.1, 0.253, 0.5]])}},
     ),
+    "AdjustableAmplitude": case(
+        irs.AdjustableAmplitude, {"panel": PANEL}, {"control": real(2, 2, 3)}, ("control",),
+        awkward={"zero": {"control": np.zeros([2, 2, 3])}},
+    ),
     "RicianHop": case(
         irs.RicianHop, {"tx_array": USER, "rx_array": PANEL, "k_factor": 2.0}, {"batch_size": 2},
         skip=NOT_A_TENSOR,
@@ -189,6 +193,12 @@ CASES = {
     "MRTPrecoder": precoder(irs.MRTPrecoder, power="per_user"),
     "ZFPrecoder": precoder(irs.ZFPrecoder),
     "RZFPrecoder": precoder(irs.RZFPrecoder),
+    "WMMSE": case(
+        irs.WMMSE, {"num_iter": 3, "num_steps": 6}, {"h": cplx(2, 2, 3), "no": NO},
+        invariances={"users": (swap_users, lambda v: v[..., ::-1])},
+        awkward={"a user without a channel": {"h": cplx(2, 2, 3) * [[1], [0]], "no": NO}},
+        skip={"gradient": DECIDES},
+    ),
     "MRCReceiver": receiver(irs.MRCReceiver),
     "ZFReceiver": receiver(irs.ZFReceiver),
     "LMMSEReceiver": receiver(irs.LMMSEReceiver),

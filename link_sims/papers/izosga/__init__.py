@@ -1,0 +1,1 @@
+"""Zeroth-order two-timescale beamforming with inexact WMMSE oracles (iZoSGA)."""

@@ -1,0 +1,277 @@
+"""What the experiments on surface tuning share: scenarios, tuners, the recursion, block means."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+import link_sims
+from link_sims import intervals
+from link_sims.claims import Value
+
+PHASE_STEP, AMPLITUDE_STEP, CAPACITANCE_STEP = 0.4, 0.01, 0.005
+LOS_KEY, START_KEY = 11, 12
+RATE = {"rate": link_sims.Metric("weighted sum rate [bit/s/Hz]")}
+
+
+class ScenarioConfig(link_sims.Config):
+    """One transmitter, single-antenna users around the foot of a surface, Rician fading."""
+
+    num_replicas: Annotated[int, Field(ge=2, le=10_000)] = 60
+    num_tx_ant: link_sims.PositiveInt = 6
+    num_users: Annotated[int, Field(ge=2, le=64)] = 4
+    panel: Annotated[list[link_sims.PositiveInt], Field(min_length=2, max_length=2)] = [4, 10]
+    surface: Literal["disc", "circle", "varactor"] = "disc"
+    tx_power_dbm: float = 5.0
+    noise_power_dbm: float = -80.0
+    k_factor_surface_db: float = 5.0
+    k_factor_direct_db: float = -5.0
+    tx_distance_m: link_sims.PositiveFloat = 50.0
+    surface_offset_m: link_sims.PositiveFloat = 3.0
+    user_radius_m: link_sims.PositiveFloat = 3.0
+    correlation: Annotated[float, Field(ge=0, le=1)] = 0.5
+    multiplier: Literal["newton", "bisection", "closed_form"] = "newton"
+    multiplier_steps: link_sims.PositiveInt = 4
+
+
+def user_angles(count):
+    """Angles of the users on their circle [radian]: the published four, or equal spacing."""
+    degrees = [60, 30, -30, -60]
+    if count != 4:
+        degrees = [60 - 120 * k / (count - 1) for k in range(count)]
+    return [math.radians(d) for d in degrees]
+
+
+def path_gains(cfg):
+    """Gains over noise: (transmitter-surface, surface-user, [transmitter-user])."""
+    import sionna_irs as irs
+
+    budget = irs.LinkBudget.from_noise_power(cfg.tx_power_dbm, cfg.noise_power_dbm)
+    x, y, r = cfg.tx_distance_m, cfg.surface_offset_m, cfg.user_radius_m
+
+    def gain(distance, exponent):
+        return irs.log_distance_path_gain(distance, exponent, reference_gain_db=-30.0)
+
+    direct = [
+        budget.normalize(gain(math.sqrt(x * x + r * r - 2 * x * r * math.cos(angle)), 3.4))
+        for angle in user_angles(cfg.num_users)
+    ]
+    return budget.normalize(gain(math.hypot(x, y), 2.2)), gain(math.hypot(y, r), 3.0), direct
+
+
+def fixed_draw(cfg, word, shape):
+    """Complex normal numbers that stay: one draw for every replica, from a key of its own."""
+    import sionna_irs as irs
+
+    irs.random.reset(irs.random.stream_key(cfg.seed, LOS_KEY, word))
+    dtype = "complex128" if cfg.precision == "double" else "complex64"
+    return irs.random.complex_normal([cfg.num_replicas, *shape], dtype)
+
+
+def user_correlations(panel, count):
+    """Kronecker factors [count, n, n] of the users' correlations: k / (count - 1) for user k."""
+    import numpy as np
+
+    import sionna_irs as irs
+
+    factors = [irs.exponential_factors(panel, k / (count - 1)) for k in range(count)]
+    return tuple(np.stack(axis) for axis in zip(*factors, strict=True))
+
+
+def new_surface(kind, panel):
+    """The surface and the step sizes of its control."""
+    import sionna_irs as irs
+
+    if kind == "disc":
+        return irs.AdjustableAmplitude(panel), [[PHASE_STEP], [AMPLITUDE_STEP]]
+    if kind == "circle":
+        return irs.IdealPhases(panel), PHASE_STEP
+    return irs.Varactor(panel), CAPACITANCE_STEP
+
+
+def scenario(cfg, kind=None):
+    """(channel with noise variance 1, step sizes) of one surface and a direct path.
+
+    The line of sight is itself a fixed random draw, one for every replica, as published.
+    """
+    import sionna_irs as irs
+
+    tx, users, panel = irs.ULA(cfg.num_tx_ant), irs.ULA(cfg.num_users), irs.UPA(*cfg.panel)
+    size = panel.num_ant
+    to_surface, to_user, direct = path_gains(cfg)
+    k_surface, k_direct = (
+        10 ** (k / 10) for k in (cfg.k_factor_surface_db, cfg.k_factor_direct_db)
+    )
+    hops = {
+        "tx>s1": irs.RicianHop(
+            tx, panel, k_surface, to_surface, fixed_draw(cfg, 1, [size, tx.num_ant]),
+            rx_correlation=irs.exponential_factors(panel, cfg.correlation),
+        ),
+        "s1>rx": irs.RicianHop(
+            panel, users, k_surface, to_user, fixed_draw(cfg, 2, [users.num_ant, size]),
+            tx_correlation=user_correlations(panel, cfg.num_users),
+        ),
+        "tx>rx": irs.RicianHop(
+            tx, users, k_direct, direct, fixed_draw(cfg, 3, [users.num_ant, tx.num_ant])
+        ),
+    }  # fmt: skip
+    surface, step_size = new_surface(kind or cfg.surface, panel)
+    return irs.SurfaceChannel(hops, {"s1": surface}), {"s1": step_size}
+
+
+def new_oracle(cfg):
+    """The WMMSE oracle of a configuration; its number of iterations is given in calls."""
+    import sionna_irs as irs
+
+    steps = None if cfg.multiplier == "closed_form" else cfg.multiplier_steps
+    return irs.WMMSE(multiplier=cfg.multiplier, num_steps=steps)
+
+
+def first_controls(cfg, channel):
+    """Where every curve starts: random, the same for all curves of a replica."""
+    import tensorflow as tf
+
+    import sionna_irs as irs
+
+    controls = {}
+    for word, (name, surface) in enumerate(channel.surfaces.items()):
+        irs.random.reset(irs.random.stream_key(cfg.seed, START_KEY, word))
+        low, high = surface.starts()["random"]
+        shape = [cfg.num_replicas, surface.num_elements]
+        u = low + (high - low) * irs.random.uniform(shape, surface.rdtype)
+        if surface.control_rows:
+            u = tf.stack([u, tf.ones_like(u)], -2)
+        controls[name] = surface.project(u)
+    return controls
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """What a curve does in iteration t (int64 tensor).
+
+    Parameters
+    ----------
+    num_iter : callable
+        t -> iterations of the oracle, int32 tensor.
+    moves : tuple of str, or callable
+        Surfaces that are tuned; or t -> whether all of them are, boolean tensor.
+    counts : callable or None
+        t -> whether the iteration counts in the results; None counts all.
+    """
+
+    num_iter: Callable
+    moves: tuple | Callable = ("s1",)
+    counts: Callable | None = None
+
+    def moving(self, name, t):
+        """Whether a surface is tuned, boolean tensor."""
+        import tensorflow as tf
+
+        return self.moves(t) if callable(self.moves) else tf.constant(name in self.moves)
+
+
+def fixed(num_iter, moves=("s1",)):
+    """A curve whose oracle stays; without ``moves`` the random surface."""
+    import tensorflow as tf
+
+    return Curve(lambda t: tf.constant(num_iter), moves)
+
+
+def tune(cfg, channel, step_sizes, curves):
+    """(start, advance) of a recursion: surfaces tuned side by side.
+
+    Parameters
+    ----------
+    cfg : ScenarioConfig
+    channel, step_sizes
+        From :func:`scenario`.
+    curves : dict
+        Name -> :class:`Curve`.
+
+    All curves of a replica see the same channels, starts and probing directions. The controls of
+    all curves are stacked, and one compiled body serves them one after the other.
+    """
+    import tensorflow as tf
+
+    import sionna_irs as irs
+
+    tuner = irs.ZerothOrder(new_oracle(cfg), channel.surfaces, step_sizes)
+
+    def start():
+        first = first_controls(cfg, channel)
+        return tf.nest.map_structure(lambda c: tf.stack([c] * len(curves)), first)
+
+    def advance(state, t):
+        observe = channel.observation(channel.draw(cfg.num_replicas))
+        directions = tuner.draw_directions({name: c[0] for name, c in state.items()})
+        num_iter = tf.stack([curve.num_iter(t) for curve in curves.values()])
+        moving = {
+            name: tf.stack([curve.moving(name, t) for curve in curves.values()]) for name in state
+        }
+
+        def one(arguments):
+            controls, moving, iterations = arguments
+            moved, record = tuner.step(controls, t, observe, directions, num_iter=iterations)
+            kept = {n: tf.where(moving[n], moved[n], c) for n, c in controls.items()}
+            return kept, record["rate"]
+
+        controls = {name: tf.TensorSpec(c.shape[1:], c.dtype) for name, c in state.items()}
+        rates = tf.TensorSpec([cfg.num_replicas], channel.rdtype)
+        state, found = tf.map_fn(
+            one, (state, moving, num_iter), fn_output_signature=(controls, rates)
+        )
+        sums = {}
+        for i, (name, curve) in enumerate(curves.items()):
+            weight = 1.0 if curve.counts is None else tf.cast(curve.counts(t), channel.rdtype)
+            sums["rate", name] = (weight * found[i], weight)
+        return state, sums
+
+    return start, advance
+
+
+def window(results, curve, first, last):
+    """Per-replica (sum, count) over the iterations first..last: a longer block mean."""
+    points = [x for x in results.points("rate", curve) if first < x <= last]
+    units = [results.units["rate", curve][x] for x in points]
+    return [tuple(map(sum, zip(*replica, strict=True))) for replica in zip(*units, strict=True)]
+
+
+def level(results, curve, first, last):
+    """Block mean of a curve with its interval over replicas, to be judged."""
+    units = window(results, curve, first, last)
+    total, count = intervals.total(units)
+    return Value(total / count, *intervals.ratio(units))
+
+
+def gain(results, a, b, first, last):
+    """Block mean of a minus that of b, paired by replica, to be judged."""
+    return Value(*intervals.difference(*(window(results, c, first, last) for c in (a, b))))
+
+
+def ratio_of_gains(results, pair, reference, first, last):
+    """(a - b) of one pair of curves over that of another, by replica, to be judged."""
+    gaps = []
+    for a, b in (pair, reference):
+        units = zip(*(window(results, c, first, last) for c in (a, b)), strict=True)
+        gaps.append([x[0] / x[1] - y[0] / y[1] for x, y in units])
+    units = list(zip(*gaps, strict=True))
+    above, below = intervals.total(units)
+    return Value(above / below, *intervals.ratio(units))
+
+
+def draw_bands(axes, results, curves, style="-"):
+    """Block means over iterations with bands over replicas."""
+    from ...plotting import COLORS
+
+    for index, curve in enumerate(curves):
+        points = results.points("rate", curve)
+        blocks = [b - a for a, b in zip([0, *points], points, strict=False)]
+        x = [b - width / 2 for b, width in zip(points, blocks, strict=True)]
+        y = [results.value("rate", curve, p) for p in points]
+        ends = [results.interval("rate", curve, p) for p in points]
+        color = COLORS[index % len(COLORS)]
+        axes.plot(x, y, style, color=color, label=curve)
+        axes.fill_between(x, *zip(*ends, strict=True), color=color, alpha=0.12, linewidth=0)
+    axes.set(xlabel=results.experiment.x_label, ylabel="weighted sum rate [bit/s/Hz]")
