@@ -139,12 +139,14 @@ class ZFPrecoder(Precoder):
         The first two as :class:`Precoder`; "water_filling": :func:`water_filling` of the costs
         :math:`N_0\|w_k\|^2`, total power 1.
 
-    Inputs and outputs as :class:`Precoder`.
-
     Raises
     ------
     ValueError
         With more users than antennas.
+
+    Notes
+    -----
+    Inputs and outputs as :class:`Precoder`.
 
     Examples
     --------

@@ -49,7 +49,7 @@ def test_a_scenario_is_that_of_the_formulas():
     cfg = fixed_oracles.small.resolve("cpu", {"num_replicas": 400, "precision": "double"})
     channel, _ = common.scenario(cfg)
     links = {k: v.numpy() for k, v in channel.draw(400).items()}
-    to_surface, to_user, direct = common.path_gains(cfg)
+    ((to_surface, to_user),), direct = common.path_gains(cfg)
     power = {k: np.mean(np.abs(v) ** 2, (0, -1)) for k, v in links.items()}
     # 400 examples of M = 6 or 40 entries, some of them one and the same: five standard errors.
     np.testing.assert_allclose(power["tx>s1"].mean(), to_surface, rtol=0.05)

@@ -17,7 +17,10 @@ RATE = {"rate": link_sims.Metric("weighted sum rate [bit/s/Hz]")}
 
 
 class ScenarioConfig(link_sims.Config):
-    """One transmitter, single-antenna users around the foot of a surface, Rician fading."""
+    """One transmitter, single-antenna users around the foot of a surface, Rician fading.
+
+    ``surface_heights_m`` has a surface for every height over the users' plane.
+    """
 
     num_replicas: Annotated[int, Field(ge=2, le=10_000)] = 60
     num_tx_ant: link_sims.PositiveInt = 6
@@ -30,6 +33,7 @@ class ScenarioConfig(link_sims.Config):
     k_factor_direct_db: float = -5.0
     tx_distance_m: link_sims.PositiveFloat = 50.0
     surface_offset_m: link_sims.PositiveFloat = 3.0
+    surface_heights_m: Annotated[list[float], Field(min_length=1, max_length=8)] = [0.0]
     user_radius_m: link_sims.PositiveFloat = 3.0
     correlation: Annotated[float, Field(ge=0, le=1)] = 0.5
     multiplier: Literal["newton", "bisection", "closed_form"] = "newton"
@@ -45,20 +49,30 @@ def user_angles(count):
 
 
 def path_gains(cfg):
-    """Gains over noise: (transmitter-surface, surface-user, [transmitter-user])."""
+    """Path gains, those from the transmitter over noise: (of every surface, of all users).
+
+    Returns
+    -------
+    (list of (float, list of float), list of float)
+        (transmitter-surface, [surface-user]) for every surface, and [transmitter-user].
+    """
     import sionna_irs as irs
 
     budget = irs.LinkBudget.from_noise_power(cfg.tx_power_dbm, cfg.noise_power_dbm)
     x, y, r = cfg.tx_distance_m, cfg.surface_offset_m, cfg.user_radius_m
+    angles = user_angles(cfg.num_users)
 
     def gain(distance, exponent):
         return irs.log_distance_path_gain(distance, exponent, reference_gain_db=-30.0)
 
-    direct = [
-        budget.normalize(gain(math.sqrt(x * x + r * r - 2 * x * r * math.cos(angle)), 3.4))
-        for angle in user_angles(cfg.num_users)
-    ]
-    return budget.normalize(gain(math.hypot(x, y), 2.2)), gain(math.hypot(y, r), 3.0), direct
+    surfaces = []
+    for z in cfg.surface_heights_m:
+        to_users = [math.hypot(r * math.cos(a), y, z - r * math.sin(a)) for a in angles]
+        surfaces.append(
+            (budget.normalize(gain(math.hypot(x, y, z), 2.2)), [gain(d, 3.0) for d in to_users])
+        )
+    direct = [math.sqrt(x * x + r * r - 2 * x * r * math.cos(a)) for a in angles]
+    return surfaces, [budget.normalize(gain(d, 3.4)) for d in direct]
 
 
 def fixed_draw(cfg, word, shape):
@@ -92,33 +106,35 @@ def new_surface(kind, panel):
 
 
 def scenario(cfg, kind=None):
-    """(channel with noise variance 1, step sizes) of one surface and a direct path.
+    """(channel with noise variance 1, step sizes): surfaces in parallel and a direct path.
 
     The line of sight is itself a fixed random draw, one for every replica, as published.
     """
     import sionna_irs as irs
 
     tx, users, panel = irs.ULA(cfg.num_tx_ant), irs.ULA(cfg.num_users), irs.UPA(*cfg.panel)
-    size = panel.num_ant
-    to_surface, to_user, direct = path_gains(cfg)
+    size, (gains, direct) = panel.num_ant, path_gains(cfg)
     k_surface, k_direct = (
         10 ** (k / 10) for k in (cfg.k_factor_surface_db, cfg.k_factor_direct_db)
     )
-    hops = {
-        "tx>s1": irs.RicianHop(
-            tx, panel, k_surface, to_surface, fixed_draw(cfg, 1, [size, tx.num_ant]),
+    hops, surfaces, step_sizes = {}, {}, {}
+    for index, (to_surface, to_users) in enumerate(gains):
+        name = f"s{index + 1}"
+        surfaces[name], step_sizes[name] = new_surface(kind or cfg.surface, panel)
+        hops[f"tx>{name}"] = irs.RicianHop(
+            tx, panel, k_surface, to_surface,
+            fixed_draw(cfg, 10 * index + 1, [size, tx.num_ant]),
             rx_correlation=irs.exponential_factors(panel, cfg.correlation),
-        ),
-        "s1>rx": irs.RicianHop(
-            panel, users, k_surface, to_user, fixed_draw(cfg, 2, [users.num_ant, size]),
+        )  # fmt: skip
+        hops[f"{name}>rx"] = irs.RicianHop(
+            panel, users, k_surface, to_users,
+            fixed_draw(cfg, 10 * index + 2, [users.num_ant, size]),
             tx_correlation=user_correlations(panel, cfg.num_users),
-        ),
-        "tx>rx": irs.RicianHop(
-            tx, users, k_direct, direct, fixed_draw(cfg, 3, [users.num_ant, tx.num_ant])
-        ),
-    }  # fmt: skip
-    surface, step_size = new_surface(kind or cfg.surface, panel)
-    return irs.SurfaceChannel(hops, {"s1": surface}), {"s1": step_size}
+        )  # fmt: skip
+    hops["tx>rx"] = irs.RicianHop(
+        tx, users, k_direct, direct, fixed_draw(cfg, 3, [users.num_ant, tx.num_ant])
+    )
+    return irs.SurfaceChannel(hops, surfaces), step_sizes
 
 
 def new_oracle(cfg):
@@ -261,11 +277,11 @@ def ratio_of_gains(results, pair, reference, first, last):
     return Value(above / below, *intervals.ratio(units))
 
 
-def draw_bands(axes, results, curves, style="-"):
+def draw_bands(axes, results, curves, style="-", first_color=0):
     """Block means over iterations with bands over replicas."""
     from ...plotting import COLORS
 
-    for index, curve in enumerate(curves):
+    for index, curve in enumerate(curves, first_color):
         points = results.points("rate", curve)
         blocks = [b - a for a, b in zip([0, *points], points, strict=False)]
         x = [b - width / 2 for b, width in zip(points, blocks, strict=True)]
@@ -274,4 +290,5 @@ def draw_bands(axes, results, curves, style="-"):
         color = COLORS[index % len(COLORS)]
         axes.plot(x, y, style, color=color, label=curve)
         axes.fill_between(x, *zip(*ends, strict=True), color=color, alpha=0.12, linewidth=0)
+    axes.locator_params(axis="x", nbins=5)
     axes.set(xlabel=results.experiment.x_label, ylabel="weighted sum rate [bit/s/Hz]")

@@ -111,6 +111,13 @@ def claim_ordering(experiment, last):
 
 claim_ordering(small, 2500)
 claim_ordering(large, 2500)
+for _experiment, _last in ((links_38k, 500), (links_384k, 100)):
+    _experiment.claim(
+        "the tuned surface ends above the random one, in its last block",
+        source="iZoSGA, more than 38,000 links",
+        expect="holds",
+        check=lambda r, last=_last: r.paired("rate", "tuned, I=5", "random, I=5", last).greater(),
+    )
 _LEVELS = {1: (3.148, 0.243), 5: (3.410, 0.277), 50: (3.441, 0.276)}
 for _i, (_random, _gain) in _LEVELS.items():
     small.claim(
@@ -151,10 +158,16 @@ small.claim(
     check=lambda r: common.gain(r, "tuned, I=50", "tuned, I=20", 2000, 2500).within(0, 0.02),
 )
 large.claim(
-    "tuned with I = 5 equals I = 50 from iteration 500 on: within 2 % of the rate",
+    "tuned with I = 5 has caught up with I = 50 from iteration 500 on: at most 1 % below",
     source="iZoSGA Fig. 3 (within 2500 iterations)",
     expect="holds",
-    check=lambda r: common.gain(r, "tuned, I=5", "tuned, I=50", 500, 2500).within(0, 0.13),
+    check=lambda r: common.gain(r, "tuned, I=5", "tuned, I=50", 500, 2500).greater(-0.06),
+)
+large.claim(
+    "tuned with I = 5 equals I = 50 from iteration 500 on: within 2 % of the rate",
+    source="reference values of a prototype, 12 replicas",
+    expect="open",
+    check=lambda r: common.gain(r, "tuned, I=5", "tuned, I=50", 500, 2500).within(0, 0.12),
 )
 large.claim(
     "random surface, I = 50: 4.198",

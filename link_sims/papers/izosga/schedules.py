@@ -56,16 +56,18 @@ def make(name, **changes):
     @experiment.figure
     def draw(results, figure):
         """Rates, and what the schedules lose to the fixed oracle."""
+        from ...plotting import COLORS
+
         figure.set_size_inches(7.2, 3.6)
         left, right = figure.subplots(1, 2)
         common.draw_bands(left, results, [FIXED, *SCHEDULES])
-        common.draw_bands(left, results, [FIXED, *(f"random, {n}" for n in SCHEDULES)][1:], "--")
-        for index, name in enumerate(SCHEDULES):
+        common.draw_bands(left, results, [f"random, {n}" for n in SCHEDULES], "--", 1)
+        for index, name in enumerate(SCHEDULES, 1):
             points = results.points("rate", name)
             gaps = [
                 results.value("rate", name, x) - results.value("rate", FIXED, x) for x in points
             ]
-            right.plot(points, gaps, color=f"C{index}", label=name)
+            right.plot(points, gaps, color=COLORS[index], label=name)
         right.set(xlabel=experiment.x_label, ylabel="rate minus that of fixed I=20 [bit/s/Hz]")
         for axes in (left, right):
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
