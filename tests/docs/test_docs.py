@@ -50,7 +50,7 @@ def python_blocks(path):
     return re.findall(r"```python\n(.*?)```", path.read_text(), re.S)
 
 
-@pytest.mark.parametrize("name", ["estimation", "link_model", "ofdm", "pusch", "surface"])
+@pytest.mark.parametrize("name", ["estimation", "link_model", "ofdm", "pusch", "surface", "tuning"])
 def test_how_to_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -27,6 +27,7 @@ class ScenarioConfig(link_sims.Config):
     num_users: Annotated[int, Field(ge=2, le=64)] = 4
     panel: Annotated[list[link_sims.PositiveInt], Field(min_length=2, max_length=2)] = [4, 10]
     surface: Literal["disc", "circle", "varactor"] = "disc"
+    step_scale: link_sims.PositiveFloat = 1.0
     tx_power_dbm: float = 5.0
     noise_power_dbm: float = -80.0
     k_factor_surface_db: float = 5.0
@@ -36,6 +37,7 @@ class ScenarioConfig(link_sims.Config):
     surface_heights_m: Annotated[list[float], Field(min_length=1, max_length=8)] = [0.0]
     user_radius_m: link_sims.PositiveFloat = 3.0
     correlation: Annotated[float, Field(ge=0, le=1)] = 0.5
+    user_correlation: Annotated[float, Field(ge=0, le=1)] = 1.0
     multiplier: Literal["newton", "bisection", "closed_form"] = "newton"
     multiplier_steps: link_sims.PositiveInt = 4
 
@@ -84,31 +86,33 @@ def fixed_draw(cfg, word, shape):
     return irs.random.complex_normal([cfg.num_replicas, *shape], dtype)
 
 
-def user_correlations(panel, count):
-    """Kronecker factors [count, n, n] of the users' correlations: k / (count - 1) for user k."""
+def user_correlations(panel, count, largest):
+    """Kronecker factors [count, n, n] of the users' correlations, from 0 to `largest`."""
     import numpy as np
 
     import sionna_irs as irs
 
-    factors = [irs.exponential_factors(panel, k / (count - 1)) for k in range(count)]
+    factors = [irs.exponential_factors(panel, largest * k / (count - 1)) for k in range(count)]
     return tuple(np.stack(axis) for axis in zip(*factors, strict=True))
 
 
-def new_surface(kind, panel):
-    """The surface and the step sizes of its control."""
+def new_surface(kind, panel, scale=1.0):
+    """The surface and the published step sizes of its control, times ``scale``."""
     import sionna_irs as irs
 
     if kind == "disc":
-        return irs.AdjustableAmplitude(panel), [[PHASE_STEP], [AMPLITUDE_STEP]]
+        steps = [[scale * PHASE_STEP], [scale * AMPLITUDE_STEP]]
+        return irs.AdjustableAmplitude(panel), steps
     if kind == "circle":
-        return irs.IdealPhases(panel), PHASE_STEP
-    return irs.Varactor(panel), CAPACITANCE_STEP
+        return irs.IdealPhases(panel), scale * PHASE_STEP
+    return irs.Varactor(panel), scale * CAPACITANCE_STEP
 
 
-def scenario(cfg, kind=None):
+def scenario(cfg, kind=None, k_factor=None):
     """(channel with noise variance 1, step sizes): surfaces in parallel and a direct path.
 
-    The line of sight is itself a fixed random draw, one for every replica, as published.
+    ``k_factor`` (linear) replaces those of the links over surfaces. The line of sight is itself a
+    fixed random draw, one for every replica, as published.
     """
     import sionna_irs as irs
 
@@ -117,10 +121,11 @@ def scenario(cfg, kind=None):
     k_surface, k_direct = (
         10 ** (k / 10) for k in (cfg.k_factor_surface_db, cfg.k_factor_direct_db)
     )
+    k_surface = k_surface if k_factor is None else k_factor
     hops, surfaces, step_sizes = {}, {}, {}
     for index, (to_surface, to_users) in enumerate(gains):
         name = f"s{index + 1}"
-        surfaces[name], step_sizes[name] = new_surface(kind or cfg.surface, panel)
+        surfaces[name], step_sizes[name] = new_surface(kind or cfg.surface, panel, cfg.step_scale)
         hops[f"tx>{name}"] = irs.RicianHop(
             tx, panel, k_surface, to_surface,
             fixed_draw(cfg, 10 * index + 1, [size, tx.num_ant]),
@@ -129,7 +134,7 @@ def scenario(cfg, kind=None):
         hops[f"{name}>rx"] = irs.RicianHop(
             panel, users, k_surface, to_users,
             fixed_draw(cfg, 10 * index + 2, [users.num_ant, size]),
-            tx_correlation=user_correlations(panel, cfg.num_users),
+            tx_correlation=user_correlations(panel, cfg.num_users, cfg.user_correlation),
         )  # fmt: skip
     hops["tx>rx"] = irs.RicianHop(
         tx, users, k_direct, direct, fixed_draw(cfg, 3, [users.num_ant, tx.num_ant])

@@ -31,13 +31,13 @@ def curve_name(trained, tested):
     return f"{'random' if trained is None else f'trained {trained}'}, tested {tested}"
 
 
-def make(name, **changes):
+def make(name, answers=(), **changes):
     """The experiment for one panel."""
     rows, cols = changes.get("panel", [4, 10])
     experiment = link_sims.Experiment(
         name,
         title=f"{rows} x {cols} elements, trained with one oracle, deployed with others",
-        answers=["iZoSGA Fig. 5"],
+        answers=answers,
         config=Config,
         profiles={
             "smoke": {**changes, "num_replicas": 4, "num_training": 20, "num_test": 10},
@@ -104,7 +104,7 @@ def gap(results, a, b):
     return common.gain(results, curve_name(*a), curve_name(*b), cfg.num_training, cfg.num_steps)
 
 
-small = make("izosga/deployed-oracles")
+small = make("izosga/deployed-oracles", ["iZoSGA Fig. 5"])
 large = make("izosga/deployed-oracles-400", panel=[20, 20], num_replicas=12)
 for _experiment in (small, large):
     _experiment.claim(

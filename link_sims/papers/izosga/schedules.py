@@ -19,13 +19,13 @@ class Config(common.ScenarioConfig):
             raise ValueError(f"num_steps = {self.num_steps}: a multiple of 5 is needed")
 
 
-def make(name, **changes):
+def make(name, answers=(), **changes):
     """The experiment for one panel."""
     rows, cols = changes.get("panel", [4, 10])
     experiment = link_sims.Experiment(
         name,
         title=f"{rows} x {cols} elements, oracles that get worse in five stages",
-        answers=["iZoSGA Fig. 4"],
+        answers=answers,
         config=Config,
         profiles={
             "smoke": {**changes, "num_replicas": 4, "num_steps": 20},
@@ -82,7 +82,7 @@ def stage_gap(results, curve, stage):
     return common.gain(results, curve, FIXED, stage * length, (stage + 1) * length)
 
 
-small = make("izosga/scheduled-oracles")
+small = make("izosga/scheduled-oracles", ["iZoSGA Fig. 4"])
 large = make("izosga/scheduled-oracles-400", panel=[20, 20], num_replicas=12)
 A, B = SCHEDULES
 for _experiment in (small, large):
