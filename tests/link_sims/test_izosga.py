@@ -8,7 +8,14 @@ import tensorflow as tf
 
 from link_sims import runner
 from link_sims.errors import UserError
-from link_sims.papers.izosga import common, deploy, fixed_oracles, schedules
+from link_sims.papers.izosga import (
+    common,
+    deploy,
+    fixed_oracles,
+    four_surfaces,
+    noisy_pilots,
+    schedules,
+)
 from link_sims.recursion import Advance
 
 TINY = {"num_replicas": 3, "panel": [2, 3], "num_users": 2, "num_tx_ant": 3}
@@ -46,7 +53,7 @@ def test_replicas_are_the_units(tuned):
 
 def test_a_scenario_is_that_of_the_formulas():
     """Mean powers of the links over draws and lines of sight, noise 1."""
-    cfg = fixed_oracles.small.resolve("cpu", {"num_replicas": 400, "precision": "double"})
+    cfg = fixed_oracles.small.resolve("cpu", {"num_replicas": 400})
     channel, _ = common.scenario(cfg)
     links = {k: v.numpy() for k, v in channel.draw(400).items()}
     ((to_surface, to_user),), direct = common.path_gains(cfg)
@@ -62,7 +69,7 @@ def test_a_scenario_is_that_of_the_formulas():
 
 def test_windows_do_not_change_the_path():
     """A run in one window ends where one in many does: what resumption rests on."""
-    cfg = fixed_oracles.small.resolve("smoke", {**TINY, "precision": "double"})
+    cfg = fixed_oracles.small.resolve("smoke", TINY)
     channel, steps = common.scenario(cfg)
     start, advance = common.tune(cfg, channel, steps, {"tuned": common.fixed(1)})
     stepper = Advance(advance, "t", 1, start(), "graph")
@@ -87,6 +94,34 @@ def test_random_surfaces_stay_and_schedules_switch():
     np.testing.assert_array_equal(first["s1"][0], twice["s1"][0])
     assert np.any(first["s1"][1] != once["s1"][1])
     np.testing.assert_array_equal(once["s1"][1], twice["s1"][1])
+
+
+def test_transmitters_side_by_side():
+    """The joint channel's slope is the difference of two joint channels."""
+    cfg = four_surfaces.four_surfaces.resolve("smoke", {"num_tx_ant": 2, "surface": "circle"})
+    channel, _ = four_surfaces.joint_scenario(cfg)
+    observe = channel.observation(channel.draw(cfg.num_replicas))
+    controls = common.first_controls(cfg, channel)
+    direction = {name: tf.ones_like(c) for name, c in controls.items()}
+    assert observe(controls).shape == [2, 8, 4]
+    ends = ({n: c + r * direction[n] for n, c in controls.items()} for r in (1e-2, -1e-2))
+    plus, minus = (observe(c) for c in ends)
+    change = observe.change(controls, direction, 0)
+    scale = np.abs(change).max()
+    # Curvature 1e-4 / 6, rounding 6e-8 of h over 1e-2.
+    np.testing.assert_allclose((plus - minus) / 2e-2, change, rtol=0, atol=2e-4 * scale)
+
+
+def test_noisy_observations_have_the_error_they_say():
+    surfaces = {}
+    observe = noisy_pilots.NoisyObservation(
+        lambda _: tf.zeros([100, 10, 10], tf.complex64), surfaces, 0.1, 0.5
+    )
+    # 10,000 entries: the mean square deviates by 1 % (one standard error); five of them.
+    assert np.mean(np.abs(observe({})) ** 2) == pytest.approx(0.01, rel=0.05)
+    # Two errors over twice the radius.
+    change = observe.change({}, {}, 0)
+    assert np.mean(np.abs(change) ** 2) == pytest.approx(2 * 0.01, rel=0.05)
 
 
 def test_a_curve_without_weight_has_no_point(tmp_path):
@@ -115,6 +150,11 @@ def test_a_curve_without_weight_has_no_point(tmp_path):
 def test_refused(changes, text):
     with pytest.raises(UserError, match=text):
         fixed_oracles.small.resolve("cpu", changes)
+
+
+def test_panels_on_a_circle_have_no_heights():
+    with pytest.raises(UserError, match="surface_heights_m"):
+        four_surfaces.four_surfaces.resolve("cpu", {"surface_heights_m": [1.0]})
 
 
 def test_stages_are_whole():

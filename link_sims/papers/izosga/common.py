@@ -108,6 +108,22 @@ def new_surface(kind, panel, scale=1.0):
     return irs.Varactor(panel), scale * CAPACITANCE_STEP
 
 
+def surface_hops(cfg, tx, panel, users, word, k_factor, to_surface, to_users):
+    """The two hops over a surface; ``word`` names its lines of sight."""
+    import sionna_irs as irs
+
+    size = panel.num_ant
+    incoming = irs.RicianHop(
+        tx, panel, k_factor, to_surface, fixed_draw(cfg, word + 1, [size, tx.num_ant]),
+        rx_correlation=irs.exponential_factors(panel, cfg.correlation),
+    )  # fmt: skip
+    outgoing = irs.RicianHop(
+        panel, users, k_factor, to_users, fixed_draw(cfg, word + 2, [users.num_ant, size]),
+        tx_correlation=user_correlations(panel, cfg.num_users, cfg.user_correlation),
+    )  # fmt: skip
+    return incoming, outgoing
+
+
 def scenario(cfg, kind=None, k_factor=None):
     """(channel with noise variance 1, step sizes): surfaces in parallel and a direct path.
 
@@ -117,7 +133,7 @@ def scenario(cfg, kind=None, k_factor=None):
     import sionna_irs as irs
 
     tx, users, panel = irs.ULA(cfg.num_tx_ant), irs.ULA(cfg.num_users), irs.UPA(*cfg.panel)
-    size, (gains, direct) = panel.num_ant, path_gains(cfg)
+    gains, direct = path_gains(cfg)
     k_surface, k_direct = (
         10 ** (k / 10) for k in (cfg.k_factor_surface_db, cfg.k_factor_direct_db)
     )
@@ -126,16 +142,9 @@ def scenario(cfg, kind=None, k_factor=None):
     for index, (to_surface, to_users) in enumerate(gains):
         name = f"s{index + 1}"
         surfaces[name], step_sizes[name] = new_surface(kind or cfg.surface, panel, cfg.step_scale)
-        hops[f"tx>{name}"] = irs.RicianHop(
-            tx, panel, k_surface, to_surface,
-            fixed_draw(cfg, 10 * index + 1, [size, tx.num_ant]),
-            rx_correlation=irs.exponential_factors(panel, cfg.correlation),
-        )  # fmt: skip
-        hops[f"{name}>rx"] = irs.RicianHop(
-            panel, users, k_surface, to_users,
-            fixed_draw(cfg, 10 * index + 2, [users.num_ant, size]),
-            tx_correlation=user_correlations(panel, cfg.num_users, cfg.user_correlation),
-        )  # fmt: skip
+        hops[f"tx>{name}"], hops[f"{name}>rx"] = surface_hops(
+            cfg, tx, panel, users, 10 * index, k_surface, to_surface, to_users
+        )
     hops["tx>rx"] = irs.RicianHop(
         tx, users, k_direct, direct, fixed_draw(cfg, 3, [users.num_ant, tx.num_ant])
     )
