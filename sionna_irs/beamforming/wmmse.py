@@ -214,7 +214,9 @@ class WMMSE(LinkLayer):
         # Its value at every fixed point of full power; not 0, where a user without a channel
         # would leave a singular matrix.
         fixed_point = tf.reduce_sum(d, 0) + tf.constant(1e-30, d.dtype)
-        mu = self._multiplier(solver, fixed_point, tf.reduce_sum(omega * _real_diagonal(c), 0))
+        mu = self._multiplier(
+            solver, fixed_point, tf.reduce_sum(omega * tf.math.real(_diagonal(c)), 0)
+        )
         x, power, _ = solver(mu)
         full = mu > 2 * _FLOOR * fixed_point  # else less than full power may be the optimum
         power = _divisor(power, full)
@@ -311,10 +313,6 @@ def _cplx(x):
 
 def _diagonal(a):
     return tf.stack([a[k, k] for k in range(a.shape[0])])
-
-
-def _real_diagonal(a):
-    return tf.math.real(_diagonal(a))
 
 
 def _product(a, b):

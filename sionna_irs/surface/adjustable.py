@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from .surface import Surface
+from .surface import Surface, wrap_phase
 
 __all__ = ["AdjustableAmplitude"]
 
@@ -64,7 +64,7 @@ class AdjustableAmplitude(Surface):
         """The same or the nearest points of the disc with amplitudes in [0, 1], [..., 2, N]."""
         phase, amplitude = tf.unstack(control, axis=-2)
         phase += math.pi * tf.cast(amplitude < 0, phase.dtype)
-        return tf.stack([super().project(phase), tf.minimum(tf.abs(amplitude), 1)], -2)
+        return tf.stack([wrap_phase(phase), tf.minimum(tf.abs(amplitude), 1)], -2)
 
     def difference(self, plus, minus):
         r"""With :math:`\bar\varphi` the mean and :math:`\delta` half the change of the phase,

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from .surface import Surface
+from .surface import Surface, wrap_phase
 
 __all__ = ["IdealPhases"]
 
@@ -22,6 +22,10 @@ class IdealPhases(Surface):
     def reflection(self, control):
         """exp(j phase)."""
         return tf.complex(tf.cos(control), tf.sin(control))
+
+    def project(self, control):
+        """The same phases in [-pi, pi], [..., N]."""
+        return wrap_phase(control)
 
     def difference(self, plus, minus):
         r""":math:`2je^{j(\varphi_++\varphi_-)/2}\sin((\varphi_+-\varphi_-)/2)`, [..., N]."""

@@ -8,7 +8,12 @@ import tensorflow as tf
 from .. import random
 from ..layer import Input, LinkLayer
 
-__all__ = ["Surface", "as_frequencies"]
+__all__ = ["Surface", "as_frequencies", "wrap_phase"]
+
+
+def wrap_phase(phase):
+    """The same phase in [-pi, pi], where single precision resolves it best."""
+    return phase - 2 * math.pi * tf.round(phase / (2 * math.pi))
 
 
 def as_frequencies(value):
@@ -109,8 +114,8 @@ class Surface(LinkLayer):
         raise TypeError(f"{type(self).__name__} must define reflection(control)")
 
     def project(self, control):
-        """The nearest permitted controls; phases are turned into [-pi, pi], the rest of N there."""
-        return control - 2 * math.pi * tf.round(control / (2 * math.pi))
+        """The nearest permitted controls, [..., N]; here all are permitted."""
+        return control
 
     def difference(self, plus, minus):
         """Change of theta between two controls, [..., N], complex.

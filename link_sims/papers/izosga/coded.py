@@ -1,6 +1,6 @@
 """Coded error rates of a downlink over random and tuned surfaces."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ SURFACES, PRECODERS = ("tuned", "random"), ("WMMSE, I=20", "RZF")
 class Config(common.ScenarioConfig):
     """Tuning at ``tx_power_dbm``; then blocks, one channel each, at several powers."""
 
-    surface: Annotated[str, Field(pattern="circle")] = "circle"
+    surface: Literal["circle"] = "circle"
     num_steps: link_sims.PositiveInt = 2500
     num_iter: link_sims.PositiveInt = 20
     link_power_dbm: link_sims.Grid = [2, 5, 8, 11, 14, 17, 20]
@@ -98,15 +98,15 @@ def curves(cfg, trained):
         for surface in SURFACES:
             h = channel.compose(links, channel.reflect({"s1": controls[surface]}))
             for name, precoder in precoders.items():
-                field = tf.linalg.matmul(h, precoder(h, no))
+                v = precoder(h, no)
+                field = tf.linalg.matmul(h, v)
                 gain = tf.linalg.diag_part(field)[..., None]
-                power = tf.square(tf.abs(field))
-                others = tf.reduce_sum(power, -1) - tf.linalg.diag_part(power)
                 # A user without power hears noise alone; its blocks count.
                 size = tf.maximum(tf.square(tf.abs(gain)), 1e-12)
                 received = tf.linalg.matmul(field, x) + noise
                 x_hat = received * tf.math.conj(gain) / tf.cast(size, x.dtype)
-                llr = demapper(x_hat, tf.broadcast_to((others + no)[..., None] / size, x.shape))
+                no_eff = 1 / tf.maximum(irs.metrics.sinr(h, v, no), 1e-12)
+                llr = demapper(x_hat, tf.broadcast_to(no_eff[..., None], x.shape))
                 wrong = tf.not_equal(bits, tf.cast(decoder(tf.cast(llr, tf.float32)), bits.dtype))
                 curve = f"{surface}, {name}"
                 blocks = tf.reduce_any(wrong, -1)

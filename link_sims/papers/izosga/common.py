@@ -44,7 +44,7 @@ class ScenarioConfig(link_sims.Config):
 
 def user_angles(count):
     """Angles of the users on their circle [radian]: the published four, or equal spacing."""
-    degrees = [60, 30, -30, -60]
+    degrees = [60, 30, 30, 60]
     if count != 4:
         degrees = [60 - 120 * k / (count - 1) for k in range(count)]
     return [math.radians(d) for d in degrees]
@@ -247,11 +247,8 @@ def tune(cfg, channel, step_sizes, curves):
             kept = {n: tf.where(moving[n], moved[n], c) for n, c in controls.items()}
             return kept, record["rate"]
 
-        controls = {name: tf.TensorSpec(c.shape[1:], c.dtype) for name, c in state.items()}
         rates = tf.TensorSpec([cfg.num_replicas], channel.rdtype)
-        state, found = tf.map_fn(
-            one, (state, moving, num_iter), fn_output_signature=(controls, rates)
-        )
+        state, found = each(one, state, (moving, num_iter), rates)
         sums = {}
         for i, (name, curve) in enumerate(curves.items()):
             weight = 1.0 if curve.counts is None else tf.cast(curve.counts(t), channel.rdtype)
@@ -306,3 +303,25 @@ def draw_bands(axes, results, curves, style="-", first_color=0):
         axes.fill_between(x, *zip(*ends, strict=True), color=color, alpha=0.12, linewidth=0)
     axes.locator_params(axis="x", nbins=5)
     axes.set(xlabel=results.experiment.x_label, ylabel="weighted sum rate [bit/s/Hz]")
+
+
+def draw_curves(figure, results, curves, dashed=()):
+    """A figure of one panel: curves with bands, those in ``dashed`` in the same colours."""
+    figure.set_size_inches(3.6, 3.8)
+    axes = figure.subplots()
+    draw_bands(axes, results, curves)
+    draw_bands(axes, results, dashed, "--")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
+    axes.set_title(results.experiment.title)
+
+
+def each(one, state, settings, rates):
+    """(states, rates) of ``one`` for every curve: the first axis of `state` and `settings`.
+
+    One compiled body serves all curves, one after the other; ``rates`` is the spec of its second
+    result.
+    """
+    import tensorflow as tf
+
+    specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), state)
+    return tf.map_fn(one, (state, *settings), fn_output_signature=(specs, rates))

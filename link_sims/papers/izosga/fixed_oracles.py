@@ -55,13 +55,9 @@ def make(name, answers=(), record_every=250, paper=None, **changes):
     @experiment.figure
     def draw(results, figure):
         """Tuned surfaces as lines, the random one dashed; bands over replicas."""
-        figure.set_size_inches(3.6, 3.8)
-        axes = figure.subplots()
-        for kind, style in (("tuned", "-"), ("random", "--")):
-            curves = [c for _, c in results.curves("rate") if c.startswith(kind)]
-            common.draw_bands(axes, results, curves, style)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
-        axes.set_title(results.experiment.title)
+        names = [curve for _, curve in results.curves("rate")]
+        tuned, random = ([c for c in names if c.startswith(k)] for k in ("tuned", "random"))
+        common.draw_curves(figure, results, tuned, random)
 
     return experiment
 

@@ -60,16 +60,22 @@ class JointObservation:
     def __init__(self, parts):
         self.parts = parts
 
-    def __call__(self, controls):
+    def _joint(self, function, *controls):
+        """[batch_size, K, all antennas]; every part takes the controls of its own surfaces."""
         import tensorflow as tf
 
-        return tf.concat([part(controls) for part in self.parts], -1)
+        found = []
+        for part in self.parts:
+            own = [{name: c[name] for name in part.channel.surfaces} for c in controls]
+            found.append(function(part, *own))
+        return tf.concat(found, -1)
+
+    def __call__(self, controls):
+        return self._joint(lambda part, c: part(c), controls)
 
     def change(self, controls, direction, radius):
         """As that of the parts."""
-        import tensorflow as tf
-
-        return tf.concat([part.change(controls, direction, radius) for part in self.parts], -1)
+        return self._joint(lambda part, c, u: part.change(c, u, radius), controls, direction)
 
 
 class JointChannel:
@@ -86,23 +92,7 @@ class JointChannel:
     def observation(self, links):
         """Controls -> H [batch_size, K, all antennas]."""
         parts = zip(self.channels, links, strict=True)
-        return JointObservation([_Own(channel.observation(own)) for channel, own in parts])
-
-
-class _Own:
-    """An observation that takes, of all controls, those of its own surfaces."""
-
-    def __init__(self, observe):
-        self.observe = observe
-
-    def _mine(self, controls):
-        return {name: controls[name] for name in self.observe.channel.surfaces}
-
-    def __call__(self, controls):
-        return self.observe(self._mine(controls))
-
-    def change(self, controls, direction, radius):
-        return self.observe.change(self._mine(controls), self._mine(direction), radius)
+        return JointObservation([channel.observation(own) for channel, own in parts])
 
 
 def joint_scenario(cfg):
@@ -155,11 +145,7 @@ def tuning(cfg, seed):
 @four_surfaces.figure
 def draw(results, figure):
     """Rates over iterations."""
-    figure.set_size_inches(3.6, 3.4)
-    axes = figure.subplots()
-    common.draw_bands(axes, results, ["tuned", "random"])
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
-    axes.set_title(results.experiment.title)
+    common.draw_curves(figure, results, ["tuned", "random"])
 
 
 four_surfaces.claim(

@@ -96,12 +96,8 @@ def tuning(cfg, seed):
 @methods.figure
 def draw(results, figure):
     """Rates over intervals; the model-based design has seen ten samples of all links in each."""
-    figure.set_size_inches(3.6, 3.8)
-    axes = figure.subplots()
     names = [RANDOM, PUBLISHED, TTS, DISC, CIRCLE, PROBES, FIRST]
-    common.draw_bands(axes, results, names)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
-    axes.set_title(results.experiment.title)
+    common.draw_curves(figure, results, names)
 
 
 PROTOTYPE = "reference values of a prototype, 60 replicas"

@@ -1,6 +1,6 @@
 """Observations from pilots: errors of the observed channels against the smoothing radius."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ EXACT, RANDOM = "exact observations", "random"
 class Config(common.ScenarioConfig):
     """Phases alone; every observation costs ``num_pilots`` symbols at full power an antenna."""
 
-    surface: Annotated[str, Field(pattern="circle")] = "circle"
+    surface: Literal["circle"] = "circle"
     num_pilots: Annotated[list[link_sims.PositiveInt], Field(min_length=1, max_length=8)] = [
         10, 100, 1000,
     ]  # fmt: skip
@@ -113,9 +113,8 @@ def tuning(cfg, seed):
             kept = {n: tf.where(moving > 0, moved[n], c) for n, c in controls.items()}
             return kept, irs.metrics.sum_rate(truth(controls), record["v"], 1.0)
 
-        controls = {name: tf.TensorSpec(c.shape[1:], c.dtype) for name, c in state.items()}
         rates = tf.TensorSpec([cfg.num_replicas], channel.rdtype)
-        state, found = tf.map_fn(one, (state, table), fn_output_signature=(controls, rates))
+        state, found = common.each(one, state, (table,), rates)
         return state, {("rate", name): (found[i], 1.0) for i, name in enumerate(settings)}
 
     return start, advance

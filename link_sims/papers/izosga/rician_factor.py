@@ -1,6 +1,6 @@
 """Surface tuning over the Rician factor of the links over the surface."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ METHODS = RANDOM, TTS, ZEROTH = "random", "TTS-SSCA", "zeroth order"
 class Config(common.ScenarioConfig):
     """No correlation, phases alone, one oracle."""
 
-    surface: Annotated[str, Field(pattern="circle")] = "circle"
+    surface: Literal["circle"] = "circle"
     correlation: Annotated[float, Field(ge=0, le=1)] = 0.0
     user_correlation: Annotated[float, Field(ge=0, le=1)] = 0.0
     k_factors_db: Annotated[
@@ -98,9 +98,8 @@ def tuning(cfg, seed):
             found = tf.concat([rates, record["rate"][None]], 0)
             return {ZEROTH: moved, RANDOM: state[RANDOM], TTS: updated}, found
 
-        specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), state)
         rates = tf.TensorSpec([3, cfg.num_replicas], fading.rdtype)
-        state, found = tf.map_fn(one, (state, factors), fn_output_signature=(specs, rates))
+        state, found = common.each(one, state, (factors,), rates)
         return state, {
             ("rate", curve_name(method, k)): (found[i, m], 1.0)
             for i, k in enumerate(cfg.k_factors_db)

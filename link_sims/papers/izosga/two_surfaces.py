@@ -55,11 +55,7 @@ def tuning(cfg, seed):
 @two_surfaces.figure
 def draw(results, figure):
     """Rates over iterations."""
-    figure.set_size_inches(3.6, 3.6)
-    axes = figure.subplots()
-    common.draw_bands(axes, results, CURVES)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
-    axes.set_title(results.experiment.title)
+    common.draw_curves(figure, results, CURVES)
 
 
 for _a, _b in (("only surface 2", "random"), ("only surface 1", "only surface 2"),
