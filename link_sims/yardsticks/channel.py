@@ -18,6 +18,8 @@ def _ceiling(num_normals):
     """Time [ms] of Philox words and Box-Muller with both outputs used, nothing else."""
     import tensorflow as tf
 
+    from sionna_irs.random import unit_circle
+
     generator = tf.random.Generator.from_seed(1)
     half = num_normals // 2
 
@@ -26,8 +28,8 @@ def _ceiling(num_normals):
         words = tf.bitcast(tf.bitwise.right_shift(words, tf.constant(8, tf.uint32)), tf.int32)
         u = tf.cast(words, tf.float32) * 2.0**-24
         radius = tf.sqrt(-2 * tf.math.log(1 - u[0]))
-        angle = 2 * math.pi * u[1]
-        return tf.reduce_sum(radius * tf.cos(angle)), tf.reduce_sum(radius * tf.sin(angle))
+        cos, sin = unit_circle(u[1])
+        return tf.reduce_sum(radius * cos), tf.reduce_sum(radius * sin)
 
     return _fastest(draw)
 

@@ -286,6 +286,7 @@ class _Tensors:
         x = hpd_inverse(a)
         # Elimination without pivots leaves too few digits at high SNR; one refinement has them all.
         x += tf.linalg.matmul(x, eye - tf.linalg.matmul(a, x))
+        x = (x + tf.linalg.adjoint(x)) / 2  # what is not Hermitian is rounding
         p = tf.linalg.matmul(tf.linalg.matmul(x, self.c), x)
         power = tf.reduce_sum(self.omega * tf.math.real(tf.linalg.diag_part(p)), -1)
         rows = tf.reduce_sum(tf.math.real(p * tf.math.conj(x)), -1)

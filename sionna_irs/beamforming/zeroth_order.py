@@ -199,7 +199,8 @@ class ZerothOrder(SurfaceTuner):
         for direction in directions:
             slope = self._slope(h, v, self._change(controls, direction, observe))
             for name, u in direction.items():
-                s = tf.reshape(slope, tf.concat([tf.shape(slope), [1] * (u.shape.rank - 1)], 0))
+                ones = [1] * (u.shape.rank - slope.shape.rank)
+                s = tf.reshape(slope, tf.concat([tf.shape(slope), ones], 0))
                 total[name] += s * u / len(directions)
         return total
 

@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from ..layer import require_integer
-from .surface import Surface
+from .surface import Surface, wrap_phase
 
 __all__ = ["DiscretePhases", "quantize_phase"]
 
@@ -64,6 +64,10 @@ class DiscretePhases(Surface):
         super().__init__(panel, **kwargs)
         require_integer("num_bits", num_bits, high=16)
         self.num_bits = num_bits
+
+    def project(self, control):
+        """The same phases in [-pi, pi], [..., N], not yet rounded."""
+        return wrap_phase(control)
 
     def reflection(self, control):
         """exp(j Q(phase))."""
