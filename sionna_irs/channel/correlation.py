@@ -2,7 +2,15 @@
 
 import numpy as np
 
-__all__ = ["correlation_root", "exponential_correlation", "exponential_factors"]
+from ..layer import require_integer
+
+__all__ = [
+    "correlation_root",
+    "exponential_correlation",
+    "exponential_factors",
+    "plane_wave_correlation",
+    "plane_wave_factors",
+]
 
 
 def exponential_correlation(array, coefficient):
@@ -66,6 +74,83 @@ def exponential_factors(array, coefficient):
         return np.where(difference >= 0, upper, upper.conj())
 
     return tuple(linear(size) for size in array.shape)
+
+
+def plane_wave_correlation(num_points, num_waves, angular_spread, spacing):
+    r"""Correlation of points on a line under plane waves around broadside, real Toeplitz.
+
+    .. math:: R_{mk}=\frac1S\sum_{i=1}^{S}e^{j2\pi(m-k)d\cos(\pi/2+\theta_i)},\qquad
+              \theta_i=\theta\Big(\frac{i-1}{S-1}-\frac12\Big)
+
+    Rank at most S; one wave comes from broadside. For many waves it tends to the integral over
+    the spread (:math:`J_0(2\pi d(m-k))` for the full circle), not to the identity.
+
+    Source: Gesbert et al. 2002, as used by the double-surface paper; corrected: its limit.
+
+    Parameters
+    ----------
+    num_points : int
+        n.
+    num_waves : int
+        S.
+    angular_spread : float
+        theta in [0, 2 pi] [radian].
+    spacing : float
+        d [wavelengths].
+
+    Returns
+    -------
+    np.ndarray, [n, n], float64
+
+    Raises
+    ------
+    ValueError
+        For numbers out of range.
+
+    Examples
+    --------
+    >>> import math, sionna_irs as irs
+    >>> irs.plane_wave_correlation(4, 5, math.pi / 3, 0.5)[0].round(4)
+    array([ 1.    ,  0.4749, -0.2222, -0.1053])
+    """
+    require_integer("num_points", num_points)
+    require_integer("num_waves", num_waves)
+    if not 0 <= angular_spread <= 2 * np.pi:
+        raise ValueError(f"angular_spread = {angular_spread}; a number in [0, 2 pi] is needed")
+    if not 0 < spacing < np.inf:
+        raise ValueError(f"spacing = {spacing}; a positive number of wavelengths is needed")
+    angles = angular_spread * (np.linspace(-0.5, 0.5, num_waves) if num_waves > 1 else np.zeros(1))
+    lags = np.cos(2 * np.pi * spacing * np.outer(np.arange(num_points), np.sin(angles))).mean(-1)
+    index = np.arange(num_points)
+    return lags[np.abs(index - index[:, None])]
+
+
+def plane_wave_factors(array, num_waves, angular_spread):
+    r"""The Kronecker factors of :func:`plane_wave_correlation` on an array, :math:`R_v\otimes R_h`.
+
+    Parameters
+    ----------
+    array : ULA or UPA
+    num_waves, angular_spread
+        As there.
+
+    Returns
+    -------
+    (np.ndarray, np.ndarray), [num_rows, num_rows] and [num_cols, num_cols], float64
+
+    Examples
+    --------
+    >>> import math, sionna_irs as irs
+    >>> [r.shape for r in irs.plane_wave_factors(irs.UPA(4, 10), 10, math.pi / 2)]
+    [(4, 4), (10, 10)]
+    """
+    rows, cols = array.shape
+    offsets = array.positions - array.positions[0]
+    steps = offsets[cols, 2] if rows > 1 else 0.5, offsets[1, 1] if cols > 1 else 0.5
+    return tuple(
+        plane_wave_correlation(size, num_waves, angular_spread, step)
+        for size, step in zip(array.shape, steps, strict=True)
+    )
 
 
 def correlation_root(name, matrix, size):

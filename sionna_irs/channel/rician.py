@@ -8,8 +8,9 @@ import tensorflow as tf
 from .. import random
 from ..layer import LinkLayer
 from .correlation import correlation_root
+from .moments import HopMoments, full_correlation
 
-__all__ = ["RayleighHop", "RicianHop", "los_matrix"]
+__all__ = ["RayleighHop", "RicianHop", "correlate", "los_matrix"]
 
 
 def los_matrix(tx_array, rx_array, tx_angles, rx_angles):
@@ -141,34 +142,63 @@ class RicianHop(LinkLayer):
         shape = [batch_size, *users, self.num_rx_ant, self.num_tx_ant]
         if not np.any(self._variance):
             return tf.broadcast_to(self._mean, shape)
-        h = random.complex_normal(shape, self.cdtype, self._variance)
-        if any(self._roots):
-            h = _linear(self._correlate, h, self._roots)
+        h = self.scattered(shape)
         return h if self._still else h + self._mean
 
-    def _correlate(self, h):
-        """R_rx^(1/2) h (R_tx^(1/2))^T, one Kronecker factor after the other."""
-        rx_roots, tx_roots = self._roots
-        shape, lead = tf.shape(h), "ab"[: h.shape.rank - 2]
-        axes = [*(r.shape[-1] for r in rx_roots or [np.eye(h.shape[-2])])]
-        split = len(axes)
-        axes += [r.shape[-1] for r in tx_roots or [np.eye(h.shape[-1])]]
-        h = tf.reshape(h, [*tf.unstack(shape[: h.shape.rank - 2]), *axes])
-        names = "rstuv"[: len(axes)]
-        for axis, root in [*enumerate(rx_roots), *enumerate(tx_roots, split)]:
-            old = names[axis]
-            row = names[0] if root.ndim == 3 else ""
-            terms = f"{row}z{old},{lead}{names}->{lead}{names.replace(old, 'z')}"
-            root = tf.constant(root if h.dtype.is_complex else root.real, h.dtype)
-            h = tf.einsum(terms, root, h)
-        return tf.reshape(h, shape)
+    @property
+    def line_of_sight(self):
+        """The mean of the hop, [..., rx, tx] or a number that broadcasts to it, complex."""
+        return self._mean
+
+    def scattered(self, shape):
+        """A draw of the fading part, [..., rx, tx], complex."""
+        h = random.complex_normal(shape, self.cdtype, self._variance)
+        return correlate(h, *self._roots)
+
+    def moments(self):
+        """Mean and covariance of the hop, a :class:`HopMoments`.
+
+        Raises
+        ------
+        ValueError
+            When gains or correlations differ between receive antennas, or the line of sight
+            between examples.
+        """
+        gain, mean = np.unique(self._variance), np.asarray(self._mean, complex)
+        if gain.size > 1 or mean.ndim > 2 or any(r.ndim > 2 for side in self._roots for r in side):
+            raise ValueError("moments: one gain, line of sight and correlation a hop are needed")
+        mean = np.broadcast_to(mean, [self.num_rx_ant, self.num_tx_ant])
+        return HopMoments(mean, float(gain[0]), *(full_correlation(r) for r in self._roots))
 
 
-def _linear(function, h, roots):
-    """`function` of h; of its parts, at half the cost, where the roots are real."""
-    if any(np.any(root.imag) for side in roots for root in side):
-        return function(h)
-    return tf.complex(function(tf.math.real(h)), function(tf.math.imag(h)))
+def correlate(h, rx_roots=(), tx_roots=()):
+    """R_rx^(1/2) h (R_tx^(1/2))^T, one Kronecker factor after the other."""
+    if not rx_roots and not tx_roots:
+        return h
+    if any(np.any(root.imag) for root in (*rx_roots, *tx_roots)):
+        return _correlate(h, rx_roots, tx_roots)
+    # Of the parts, at half the cost.
+    return tf.complex(
+        *(_correlate(x, rx_roots, tx_roots) for x in (tf.math.real(h), tf.math.imag(h)))
+    )
+
+
+def _correlate(h, rx_roots, tx_roots):
+    shape, lead = tf.shape(h), "ab"[: h.shape.rank - 2]
+    axes = [*(r.shape[-1] for r in rx_roots or [np.eye(h.shape[-2])])]
+    split = len(axes)
+    axes += [r.shape[-1] for r in tx_roots or [np.eye(h.shape[-1])]]
+    h = tf.reshape(h, [*tf.unstack(shape[: h.shape.rank - 2]), *axes])
+    names = "rstuv"[: len(axes)]
+    for axis, root in [*enumerate(rx_roots), *enumerate(tx_roots, split)]:
+        if root.shape[-1] == 1:
+            continue  # the factor of a single row is 1
+        old = names[axis]
+        row = names[0] if root.ndim == 3 else ""
+        terms = f"{row}z{old},{lead}{names}->{lead}{names.replace(old, 'z')}"
+        root = tf.constant(root if h.dtype.is_complex else root.real, h.dtype)
+        h = tf.einsum(terms, root, h)
+    return tf.reshape(h, shape)
 
 
 class RayleighHop(RicianHop):

@@ -144,6 +144,29 @@ CASES = {
         irs.CascadedChannel, {"num_rx_ant": 2, "num_elements": 3}, {"batch_size": 2},
         skip=NOT_A_TENSOR,
     ),
+    "DoubleScatteringHop": case(
+        irs.DoubleScatteringHop,
+        {"tx_array": USER, "rx_array": PANEL, "k_factor": 2.0, "num_scatterers": 2},
+        {"batch_size": 2}, skip=NOT_A_TENSOR,
+    ),
+    "DoubleSurfaceChannel": case(
+        irs.DoubleSurfaceChannel,
+        {"num_tx_ant": 2, "num_rx_ant": 2, "num_elements": [2, 4], "unit_power": True,
+         "geometry": irs.DoubleGeometry(10.0, 1.0, 1.0), "num_scatterers": 2, "reverse": True},
+        {"batch_size": 2}, skip=NOT_A_TENSOR,
+    ),
+    "HopModel": case(
+        irs.HopModel,
+        {"hop": irs.DoubleScatteringHop(USER, PANEL, 1.0, num_scatterers=2),
+         "mean_excess_delay": 1e-8, "max_doppler": 10.0},
+        {"batch_size": 2, "num_time_steps": 3, "sampling_frequency": 1e4}, skip=NOT_A_TENSOR,
+    ),
+    "DoubleSurfaceCIR": case(
+        irs.DoubleSurfaceCIR,
+        {"channel": irs.DoubleSurfaceChannel(
+            2, 2, 2, num_scatterers=2, carrier_frequency=3e9, unit_power=True)},
+        {"batch_size": 2, "num_time_steps": 1, "sampling_frequency": 1e4}, skip=NOT_A_TENSOR,
+    ),
     "RoomChannel": case(
         irs.RoomChannel, {"num_users": 2, "num_ant": 3, "split": "test", "stride": 40},
         {"batch_size": 2}, skip=NOT_A_TENSOR,

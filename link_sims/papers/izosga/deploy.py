@@ -105,7 +105,7 @@ def gap(results, a, b):
 
 
 small = make("izosga/deployed-oracles", ["iZoSGA Fig. 5"])
-large = make("izosga/deployed-oracles-400", panel=[20, 20], num_replicas=12)
+large = make("izosga/deployed-oracles-400", panel=[20, 20], num_replicas=60)
 for _experiment in (small, large):
     _experiment.claim(
         "deployed with 5 iterations, within 0.045 bit/s/Hz of 20",

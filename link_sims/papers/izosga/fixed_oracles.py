@@ -63,7 +63,7 @@ def make(name, answers=(), record_every=250, paper=None, **changes):
 
 
 small = make("izosga/fixed-oracles", ["iZoSGA Fig. 3"])
-large = make("izosga/fixed-oracles-400", panel=[20, 20], num_replicas=12, num_iter=[1, 5, 20, 50])
+large = make("izosga/fixed-oracles-400", panel=[20, 20], num_replicas=60, num_iter=[1, 5, 20, 50])
 # Probes spread over more elements: the published step, for 40, throws these about.
 links_38k = make(
     "izosga/large", ["iZoSGA text"], 25,
