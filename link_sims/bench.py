@@ -12,6 +12,7 @@ YARDSTICKS = {
     "linalg": ("linalg", "small_systems"),
     "training": ("training", "training_throughput"),
     "zeroth-order": ("zeroth_order", "zeroth_order"),
+    "double-surface": ("double", "double_surface"),
     "runner": ("overhead", "runner_overhead"),
 }
 

@@ -225,7 +225,7 @@ def print_results(results):
 
 
 def _open(names, profile, sets, out):
-    """(experiment, folder) of names and folders."""
+    """(experiment, folder, whether the folder was named) of names and folders."""
     from .registry import find
     from .runner import folder_of
     from .store import read_identity
@@ -234,11 +234,11 @@ def _open(names, profile, sets, out):
         path = pathlib.Path(name)
         if (path / "config.json").exists():
             identity = read_identity(path / "config.json")
-            yield find(identity.get("source") or identity["experiment"]), path
+            yield find(identity.get("source") or identity["experiment"]), path, True
             continue
         experiment = find(name)
         config = experiment.resolve(profile, _changes(sets, None))
-        yield experiment, folder_of(experiment, profile, config, out)
+        yield experiment, folder_of(experiment, profile, config, out), False
 
 
 @app.command()
@@ -249,7 +249,7 @@ def plot(folders: Annotated[list[pathlib.Path], typer.Argument(help="Run folders
     for folder in folders:
         if not (folder / "config.json").exists():
             raise UserError(f"DIR = {folder}: no run folder")
-    for experiment, folder in _open([str(f) for f in folders], "cpu", None, "runs"):
+    for experiment, folder, _ in _open([str(f) for f in folders], "cpu", None, "runs"):
         print(draw_figure(load(experiment, folder), folder))
 
 
@@ -266,8 +266,8 @@ def verify(
     from .runner import run as run_experiment
 
     failed, report = False, []
-    for experiment, folder in _open(names, profile, sets, out):
-        if not (folder / "config.json").exists() or str(folder) not in names:
+    for experiment, folder, given in _open(names, profile, sets, out):
+        if not given:
             config = experiment.resolve(profile, _changes(sets, None))
             run_experiment(experiment, config, profile, out, quiet=as_json)
         results = load(experiment, folder)

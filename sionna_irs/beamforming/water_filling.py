@@ -30,6 +30,8 @@ def water_filling(costs):
     array([0.6, 0.4, 0. ], dtype=float32)
     """
     costs = tf.convert_to_tensor(costs)
+    # Only differences count; next to large costs the sum of powers would be lost to rounding.
+    costs -= tf.reduce_min(costs, -1, keepdims=True)
     rising = tf.sort(costs, -1)
     count = tf.cast(tf.range(1, costs.shape[-1] + 1), costs.dtype)
     levels = (1 + tf.cumsum(rising, -1)) / count

@@ -65,6 +65,11 @@ def test_verify_exits_1_only_on_a_contradiction(capsys, monkeypatch, tmp_path):
     file.write_text(file.read_text() + "claim('wrong', 'holds', 0.4)\n")
     code, out, _ = call(capsys, monkeypatch, "verify", file, "--out", tmp_path)
     assert code == 1 and "FAIL" in out and "does not hold" in out
+    # A folder is judged as it is, however it is spelled: nothing runs.
+    monkeypatch.chdir(tmp_path)
+    folder = next(tmp_path.glob("tests/wrong/*"))
+    assert call(capsys, monkeypatch, "verify", f"{folder}/")[0] == 1
+    assert not (tmp_path / "runs").exists()
 
 
 def test_list_and_show(capsys, monkeypatch):

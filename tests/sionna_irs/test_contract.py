@@ -93,10 +93,31 @@ def policy(cls, links=LINKS, **arguments):
     )  # fmt: skip
 
 
+def unit_modulus(cls, **arguments):
+    root = cplx(2, 3, 2)
+    inputs = {
+        "t": root @ root.conj().swapaxes(-1, -2),
+        "c": cplx(2, 3),
+        "phi": np.exp(1j * real(2, 3)),
+    }
+    return case(
+        cls, arguments, inputs,
+        awkward={"zero": {"t": np.zeros([2, 3, 3], complex), "c": np.zeros([2, 3], complex)}},
+        skip={"gradient": DECIDES},
+    )  # fmt: skip
+
+
 def maps(cls, **arguments):
     return case(cls, arguments, {"x": real(2, 3, 4, 2)}, ("x",))
 
 
+# A round of each: more would amplify what rounding differs between eager, graph and XLA.
+START = irs.AlignedPhases(precision="double")
+DOUBLE = irs.DoubleSurfaceChannel(2, 2, [2, 4], num_scatterers=2)
+DOUBLE_LINKS = {
+    "tx>s1": cplx(2, 2, 2), "tx>s2": cplx(2, 4, 2), "s1>s2": cplx(2, 4, 2),
+    "s1>rx": cplx(2, 2, 2), "s2>rx": cplx(2, 2, 4),
+}  # fmt: skip
 NETWORK = irs.CellNetwork(
     irs.Genotype([[["skip", "conv"]]]), 2, num_channels=3, norm=False, precision="double"
 )
@@ -226,6 +247,16 @@ CASES = {
     "ZFReceiver": receiver(irs.ZFReceiver),
     "LMMSEReceiver": receiver(irs.LMMSEReceiver),
     "RandomPhases": policy(irs.RandomPhases),
+    "PowerIteration": unit_modulus(irs.PowerIteration, num_iter=5),
+    "ElementWise": unit_modulus(irs.ElementWise, num_iter=2),
+    "ADMM": unit_modulus(irs.ADMM, num_iter=5),
+    "RiemannianAscent": unit_modulus(irs.RiemannianAscent, num_iter=3),
+    "SumPathGain": policy(irs.SumPathGain, num_iter=1, start=START),
+    "CapacityAscent": policy(irs.CapacityAscent, snr=1.0, num_iter=1, starts=START),
+    "DominantMode": policy(irs.DominantMode, num_iter=1, start=START),
+    "StatisticalPhases": policy(
+        irs.StatisticalPhases, DOUBLE_LINKS, channel=DOUBLE, num_iter=1, num_starts=2
+    ),
     "AlignedPhases": policy(irs.AlignedPhases),
     "CoordinateAscent": policy(irs.CoordinateAscent, num_bits=2, num_iter=2),
     "StrongestTap": policy(irs.StrongestTap, links=WIDE_LINKS, num_bits=2),
@@ -235,7 +266,10 @@ CASES = {
     "RateAscent": policy(irs.RateAscent, links=WIDE_LINKS, snr=0.5, num_iter=2),
 }  # fmt: skip
 
-ABSTRACT = {"LinkLayer", "Link", "Surface", "Precoder", "Receiver", "PilotEstimator"}
+ABSTRACT = {
+    "AlternatingDesign", "Link", "LinkLayer", "PilotEstimator", "Precoder", "Receiver", "Surface",
+    "UnitModulusSolver",
+}  # fmt: skip
 
 
 def test_every_public_layer_has_a_case():

@@ -216,6 +216,26 @@ def test_quadratic_forms():
         np.testing.assert_allclose(np.diff(values), np.diff(forms), rtol=1e-9)
 
 
+def test_phases_from_statistics():
+    ch = channel(16, k_factor=10.0, unit_power=True)
+    statistics, policy = (
+        irs.DoubleSurfaceStatistics(ch),
+        irs.StatisticalPhases(ch, precision="double"),
+    )
+    theta = {n: tf.complex(tf.cos(x), tf.sin(x)) for n, x in policy.phases.items()}
+    gain = float(statistics.gain(theta))
+    assert gain > 10 * statistics.random_phase_gain
+    # A fixed point: no element gains by a turn.
+    for name in theta:
+        t, c = statistics.quadratic(theta, name)
+        z = tf.linalg.matvec(t, theta[name]) + c
+        slope = tf.math.imag(tf.math.conj(theta[name]) * z)
+        assert np.abs(slope).max() < 1e-3 * np.abs(z).max()
+    links = ch.draw(400)
+    found = np.sum(np.abs(ch.compose(links, ch.reflect(policy(links))).numpy()) ** 2, (1, 2))
+    assert abs(found.mean() - gain) < 5 * found.std() / 20
+
+
 def test_the_published_composition():
     ch = channel((6, 4))
     links, rng = ch.draw(3), np.random.default_rng(2)

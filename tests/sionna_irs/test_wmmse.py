@@ -247,6 +247,13 @@ def test_reference_rates(seed, num_users, multiplier, expected):
         assert float(found) == pytest.approx(rate, abs=1e-6)
 
 
+def test_water_filling_at_any_scale():
+    for scale in (1.0, 1e9, 1e30):
+        found = irs.water_filling(scale + np.array([[0.1, 0.3, 2.0]], np.float32)).numpy()
+        np.testing.assert_allclose(found.sum(), 1, rtol=1e-6)
+    np.testing.assert_allclose(irs.water_filling([0.1, 0.3, 2.0]), [0.6, 0.4, 0], atol=1e-6)
+
+
 def test_reference_water_filling():
     powers = [2.61035784, 2.2497213, 0, 1.4033058, 1.49498766, 0.40199332, 1.83963408, 0]
     for seed, num_users, rate in ((1, 4, 11.97742644), (2, 8, 9.02655038)):

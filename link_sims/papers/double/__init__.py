@@ -1,0 +1,1 @@
+"""Double-surface MIMO over Rician double-scattering channels."""

@@ -1,0 +1,235 @@
+"""Phases of several surfaces in turn, and the design that maximises the channel's gain."""
+
+import tensorflow as tf
+
+from ..layer import LinkLayer, require_integer
+from .policies import RandomPhases
+from .surface_factors import end_to_end, surface_factors, surface_order
+from .unit_modulus import ElementWise, PowerIteration, iterate, round_phasor
+from .wideband import unit_phasor
+
+__all__ = ["AlternatingDesign", "SumPathGain"]
+
+
+class AlternatingDesign(LinkLayer):
+    r"""Base of the designs that improve one surface after the other, the others held fixed.
+
+    Of several starts, the one that ends with the highest ``value`` is kept for every example.
+    Derive from it and write ``improve(links, theta, name)`` and ``value(h)``.
+
+    Parameters
+    ----------
+    num_iter : int
+        Rounds over all surfaces.
+    start : callable or tuple of callables
+        Policies that give the first phases.
+    num_bits : int or None
+        The start is rounded to b-bit phases; None leaves it.
+
+    Input
+    -----
+    links : Links
+        Hops without circles: one surface, parallel, double, with or without a direct path.
+    trace : bool
+        Also return the channel before the first round and after every one.
+
+    Output
+    ------
+    controls : dict, surface -> [batch_size, N], real [radian]
+        No gradient passes: the design is a decision.
+    h : tf.Tensor, [num_iter + 1, batch_size, rx, tx], complex
+        Only with `trace`.
+
+    Raises
+    ------
+    ValueError
+        For other links, starts that do not fit them, and numbers out of range.
+
+    Examples
+    --------
+    >>> import tensorflow as tf, sionna_irs as irs
+    >>> class Best(irs.AlternatingDesign):
+    ...     def improve(self, links, theta, name):
+    ...         return theta[name]
+    ...     def value(self, h):
+    ...         return tf.reduce_sum(tf.abs(h), [-2, -1])
+    >>> links = irs.CascadedChannel(num_rx_ant=4, num_elements=8).draw(3)
+    >>> Best(1, (irs.RandomPhases(),) * 5)(links)["s1"].shape
+    TensorShape([3, 8])
+    """
+
+    # Whether axes between the batch and the matrix, such as users, may share the surfaces.
+    shared_axes = False
+
+    def __init__(self, num_iter, start, num_bits=None, **kwargs):
+        super().__init__(**kwargs)
+        require_integer("num_iter", num_iter)
+        require_integer("num_bits", num_bits, high=16, optional=True)
+        starts = start if isinstance(start, (tuple, list)) else (start,)
+        if not starts or not all(map(callable, starts)):
+            raise ValueError(f"start = {start!r}; policies (links -> phases) are needed")
+        self.num_iter, self.start, self.num_bits = num_iter, tuple(starts), num_bits
+
+    def improve(self, links, theta, name):
+        """theta [batch_size, N] of the surface ``name``, no worse than theta[name]."""
+        raise TypeError(f"{type(self).__name__} must define improve(links, theta, name)")
+
+    def value(self, h):
+        """What is maximised, [batch_size], of h [batch_size, ..., rx, tx]."""
+        raise TypeError(f"{type(self).__name__} must define value(h)")
+
+    def call(self, links, trace=False):
+        links = {name: tf.stop_gradient(hop) for name, hop in links.items()}
+        order = surface_order(links)
+        rank = max(hop.shape.rank for hop in links.values())
+        if rank != 3 and not (self.shared_axes and rank > 3):
+            raise ValueError(
+                f"links have {rank} axes; {type(self).__name__} is for [batch_size, rx, tx]"
+            )
+        starts = [self._first(policy, links, order) for policy in self.start]
+        count = len(starts)
+        # All starts side by side in the batch: as many steps as for one.
+        many = {name: tf.concat([hop] * count, 0) for name, hop in links.items()}
+        first = {name: tf.concat([theta[name] for theta in starts], 0) for name in order}
+
+        def step(theta):
+            for name in order:
+                theta = {**theta, name: self.improve(many, theta, name)}
+            return theta
+
+        def channel(theta):
+            return end_to_end(many, theta)
+
+        theta, record = iterate(step, first, self.num_iter, channel if trace else None)
+        rows = self._best(channel(theta), count)
+
+        def best(x, axis=0):
+            return x if count == 1 else tf.gather(x, rows, axis=axis)
+
+        controls = {name: tf.math.angle(best(theta[name])) for name in order}
+        if not trace:
+            return controls
+        return controls, best(tf.concat([channel(first)[None], record], 0), axis=1)
+
+    def _first(self, policy, links, order):
+        """theta of the start."""
+        phases = {name: self.real(p) for name, p in policy(links).items()}
+        sizes = {name.split(">")[1]: hop.shape[-2] for name, hop in links.items()}
+        for name in order:
+            if name not in phases:
+                raise ValueError(f"start gives phases for {sorted(phases)}; {name!r} is missing")
+            shape, wanted = phases[name].shape, sizes[name]
+            if shape.rank != 2 or shape[-1] != wanted:
+                raise ValueError(
+                    f"start gives phases {shape} for {name!r}; [batch_size, {wanted}] is needed"
+                )
+        theta = {name: unit_phasor(tf.stop_gradient(phases[name])) for name in order}
+        if self.num_bits is None:
+            return theta
+        return {name: round_phasor(z, self.num_bits) for name, z in theta.items()}
+
+    def _best(self, h, count):
+        """Rows [batch_size] of the best of ``count`` starts."""
+        value = tf.reshape(self.value(h), [count, -1])
+        batch_size = tf.shape(value, tf.int64)[1]
+        return tf.argmax(value, 0) * batch_size + tf.range(batch_size)
+
+
+class SumPathGain(AlternatingDesign):
+    r"""Phases that maximise the gain :math:`\|H\|_F^2` over all surfaces, one after the other.
+
+    With the channel as :math:`F_0+E\,\mathrm{diag}(\phi)J` in the phasors of one surface,
+
+    .. math:: \|H\|_F^2=\phi^HT\phi+2\,\mathrm{Re}\,\phi^Hc+\|F_0\|_F^2,\qquad
+              T=(E^HE)\odot(JJ^H)^T,\qquad c_n=[E^HF_0J^H]_{nn}
+
+    The gain never falls. With users or subcarriers (axes after the batch) it is their sum.
+
+    Source: arXiv 2309.04178 (P3); corrected: the second factor of T is transposed, and the
+    largest gain is not the largest capacity (see :class:`CapacityAscent`).
+
+    Parameters
+    ----------
+    solver : UnitModulusSolver or None
+        For the phasors of one surface; None is ``PowerIteration()``, with `num_bits`
+        ``ElementWise(num_bits=num_bits)``.
+    num_iter : int
+        Rounds over all surfaces.
+    start : callable, tuple of callables, or None
+        Policies that give the first phases; None is ``RandomPhases()``.
+    num_bits : int or None
+        b-bit phases; None is continuous. A solver that is given brings its own.
+
+    Input
+    -----
+    links, trace
+        As :class:`AlternatingDesign`.
+
+    Output
+    ------
+    controls : dict, surface -> [batch_size, N], real [radian]
+    h : tf.Tensor, [num_iter + 1, batch_size, rx, tx], complex
+        Only with `trace`.
+
+    Raises
+    ------
+    ValueError
+        For other links, starts that do not fit them, and numbers out of range.
+
+    Examples
+    --------
+    >>> import tensorflow as tf, sionna_irs as irs
+    >>> links = irs.CascadedChannel(num_rx_ant=4, num_elements=8).draw(3)
+    >>> controls, h = irs.SumPathGain()(links, trace=True)
+    >>> gain = tf.reduce_sum(tf.square(tf.abs(h)), [-2, -1])
+    >>> controls["s1"].shape, gain.shape
+    (TensorShape([3, 8]), TensorShape([6, 3]))
+    """
+
+    shared_axes = True
+
+    def __init__(self, solver=None, num_iter=5, start=None, num_bits=None, **kwargs):
+        if solver is not None and num_bits is not None:
+            raise ValueError(
+                f"num_bits = {num_bits!r}; None is needed with a solver, which has its own"
+            )
+        precision = kwargs.get("precision")
+        start = RandomPhases(precision=precision) if start is None else start
+        num_bits = getattr(solver, "num_bits", num_bits)
+        super().__init__(num_iter, start, num_bits, **kwargs)
+        if solver is None:
+            solver = (
+                PowerIteration(precision=precision)
+                if num_bits is None
+                else ElementWise(num_bits=num_bits, precision=precision)
+            )
+        if not callable(solver):
+            raise ValueError(f"solver = {solver!r}; None or a UnitModulusSolver is needed")
+        self.solver = solver
+
+    def improve(self, links, theta, name):
+        t, c = gain_quadratic(*surface_factors(links, theta, name))
+        return self.solver(t, c, theta[name])
+
+    def value(self, h):
+        return tf.reduce_sum(tf.square(tf.abs(h)), range(1, h.shape.rank))
+
+
+def gain_quadratic(e, j, f0):
+    """T [batch_size, N, N] and c [batch_size, N] of the class's formula, up to a common factor."""
+    # Products of path gains leave the range of single precision when squared.
+    (e, left), (j, right) = (normalize(x) for x in (e, j))
+    f0 /= left * right
+    t = tf.linalg.matmul(e, e, adjoint_a=True) * tf.math.conj(
+        tf.linalg.matmul(j, j, adjoint_b=True)
+    )
+    c = tf.reduce_sum(tf.linalg.matmul(e, f0, adjoint_a=True) * tf.math.conj(j), -1)
+    shared = range(1, t.shape.rank - 2)
+    return tf.reduce_sum(t, shared), tf.reduce_sum(c, shared)
+
+
+def normalize(x):
+    """x over its largest modulus in the example, and that modulus."""
+    scale = tf.reduce_max(tf.abs(x), range(1, x.shape.rank), keepdims=True)
+    scale = tf.cast(tf.where(scale > 0, scale, 1), x.dtype)
+    return x / scale, scale
