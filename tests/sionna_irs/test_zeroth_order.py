@@ -1,114 +1,31 @@
 """Tuning of surfaces from observed channels against its twin, and what it promises."""
 
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
 import zeroth_order_twin as twins
-from test_varactor import twin as gamma
+from tuning_cases import (
+    ANTENNAS,
+    DOUBLE,
+    PANEL,
+    RNG,
+    SURFACES,
+    TWINS,
+    USERS,
+    channel,
+    controls,
+    cplx,
+    draw,
+    observation,
+    oracle,
+    replica,
+    tuner,
+    twin_step,
+    wrapped,
+)
 
 import sionna_irs as irs
-from link_sims.yardsticks import zeroth_order_numpy as baseline
 from sionna_irs import random
-
-RNG = np.random.default_rng(1)
-DOUBLE = {"precision": "double"}
-USERS, ANTENNAS, PANEL = 4, 6, (4, 10)
-SURFACES = {
-    "disc": irs.AdjustableAmplitude,
-    "circle": irs.IdealPhases,
-    "varactor": irs.Varactor,
-}
-# The published step of the varactors takes half of the slope.
-STEPS = {"disc": [[0.4], [0.01]], "circle": 0.4, "varactor": 0.005}
-TWINS = {
-    "disc": (twins.disc, twins.disc_change, twins.disc_update),
-    "circle": (lambda p: np.exp(1j * p), twins.circle_change, twins.circle_update),
-    "varactor": (
-        gamma,
-        functools.partial(twins.varactor_change, gamma=gamma),
-        twins.varactor_update,
-    ),
-}
-
-
-def cplx(*shape, rng=RNG):
-    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2)
-
-
-def draw(batch, rng=RNG, names=("s1",)):
-    """Links of the reference scenario, noise 1; further surfaces see links like the first's."""
-    size = np.prod(PANEL)
-
-    def arrays():
-        shapes = {"tx>s1": (size, ANTENNAS), "s1>rx": (USERS, size), "tx>rx": (USERS, ANTENNAS)}
-        return {name: cplx(batch, *shape, rng=rng) for name, shape in shapes.items()}
-
-    links = {}
-    for name in names[::-1]:
-        part = twins.scenario_links(arrays(), arrays(), panel=PANEL)
-        links.update({hop.replace("s1", name): h for hop, h in part.items()})
-    return links
-
-
-def controls(kind, batch, rng=RNG, inner=False):
-    """Random controls; unless `inner`, some on the boundary."""
-    size = np.prod(PANEL)
-    phase = rng.uniform(-3, 3, (batch, size))
-    if kind == "circle":
-        return phase
-    edge = (rng.uniform(size=(batch, size)) < 0.3) & (not inner)
-    if kind == "disc":
-        return np.stack([phase, np.where(edge, 1, rng.uniform(0.5, 0.95, (batch, size)))], 1)
-    ends = np.where(phase > 0, 0.5, 0.1)
-    return np.where(edge, ends, rng.uniform(0.12, 0.48, (batch, size)))
-
-
-def channel(kind, precision="double", names=("s1",)):
-    """A channel whose hops only say the sizes: the tests compose links of their own."""
-    args = {"precision": precision}
-    bs, panel, users = irs.ULA(ANTENNAS), irs.UPA(*PANEL), irs.ULA(USERS)
-    hops = {"tx>rx": irs.RayleighHop(bs, users, **args)}
-    for name in names:
-        hops[f"tx>{name}"] = irs.RayleighHop(bs, panel, **args)
-        hops[f"{name}>rx"] = irs.RayleighHop(panel, users, **args)
-    surfaces = {name: SURFACES[kind](panel, **args) for name in names}
-    return irs.SurfaceChannel(hops=hops, surfaces=surfaces, **args)
-
-
-def observation(chan, links):
-    return chan.observation({name: tf.constant(h, chan.cdtype) for name, h in links.items()})
-
-
-def oracle(num_iter=3, precision="double", weights=None):
-    return irs.WMMSE(num_iter, num_steps=12, weights=weights, precision=precision, method="tensors")
-
-
-def tuner(kind, chan, weights=None, num_iter=3, **kwargs):
-    design = oracle(num_iter, chan.precision, weights)
-    steps = dict.fromkeys(chan.surfaces, STEPS[kind])
-    return irs.ZerothOrder(design, chan.surfaces, steps, weights=weights, **kwargs)
-
-
-def twin_step(kind, links, control, direction, t, radius, weights=None, num_iter=3):
-    """One replica: (next control, rate before)."""
-    reflect, change, update = TWINS[kind]
-    h = twins.compose(links, {"s1": reflect(control)})
-    v, _ = twins.wmmse(h, 1.0, num_iter, twins.start(h, 1.0, "ones"), weights)
-    moved = change(control, direction, radius)
-    moved = links["s1>rx"] @ np.diag(moved) @ links["tx>s1"]
-    s = twins.directional(h, v, 1.0, moved, weights)
-    return update(control, s, direction, t), twins.sum_rate(h, v, 1.0, weights)
-
-
-def replica(links, index):
-    return {name: h[index] for name, h in links.items()}
-
-
-def wrapped(kind, control):
-    """Controls up to whole turns of the phases."""
-    return control if kind == "varactor" else TWINS[kind][0](control)
 
 
 @pytest.mark.parametrize("weights", [None, [1.0, 0.2, 2.0, 0.7]], ids=["equal", "weighted"])
@@ -295,198 +212,6 @@ def test_first_order_gradient_against_the_cogradient():
         np.testing.assert_allclose(np.exp(1j * state["s1"][n].numpy()), expected, atol=1e-10)
 
 
-def slopes(layer, chan, control, direction, observe, h, v):
-    """s [batch], from the gradient estimate s U."""
-    point, along = ({"s1": tf.constant(x, chan.rdtype)} for x in (control, direction))
-    h, v = (tf.cast(x, chan.cdtype) for x in (h, v))
-    found = layer.gradient(point, observe, h, v, [along])["s1"].numpy().astype(float)
-    axes = tuple(range(1, direction.ndim))
-    return np.sum(found * direction, axes) / np.sum(direction**2, axes)
-
-
-@functools.cache
-def slope_error(kind, batch):
-    """(precision, radius, black box) -> RMS relative error of s, inside the boundaries."""
-    rng = np.random.default_rng(4)
-    links, control = draw(batch, rng), controls(kind, batch, rng, inner=True)
-    direction = rng.standard_normal(control.shape)
-    exact = channel(kind)
-    h = observation(exact, links)({"s1": tf.constant(control)})
-    v = oracle(10)(h, 1.0)
-
-    def found(chan, radius, black_box):
-        observe = observation(chan, links)
-        seen = (lambda c: observe(c)) if black_box else observe
-        layer = tuner(kind, chan, smoothing_radius=radius)
-        return slopes(layer, chan, control, direction, seen, h, v)
-
-    reference = found(exact, 0.0, False)
-
-    def error(precision, radius, black_box):
-        off = found(channel(kind, precision), radius, black_box) - reference
-        return np.sqrt(np.mean(off**2) / np.mean(reference**2))
-
-    return error
-
-
-@pytest.mark.parametrize(
-    "precision, radius, expected",
-    [
-        ("double", 1e-12, 2.2e-4),
-        ("double", 1e-9, 2.1e-7),
-        ("double", 1e-6, 2.2e-10),
-        ("double", 1e-5, 1e-10),
-        ("double", 1e-4, 1e-8),
-        ("double", 1e-3, 1e-6),
-        ("double", 1e-2, 1e-4),
-        ("single", 1e-6, 0.12),
-        ("single", 1e-5, 1.3e-2),
-        ("single", 1e-4, 1.3e-3),
-        ("single", 1e-3, 1.3e-4),
-        ("single", 3e-3, 4.7e-5),
-        ("single", 1e-2, 9.7e-5),
-        ("single", 3e-2, 1.1e-2),
-        ("single", 1e-1, 9e-2),
-    ],
-)
-def test_published_errors_of_the_radius(precision, radius, expected):
-    """Rounding below, curvature above, and from 1e-2 on the largest amplitude."""
-    found = slope_error("disc", 200)(precision, radius, True)
-    assert expected / 3 < found < 3 * expected
-
-
-@pytest.mark.parametrize("kind", SURFACES)
-def test_fifty_steps_in_single_precision(kind):
-    rng = np.random.default_rng(6)
-    control = controls(kind, 4, rng)
-    draws = [(draw(4, rng), rng.standard_normal(control.shape)) for _ in range(50)]
-    final = []
-    for precision in ("single", "double"):
-        chan = channel(kind, precision)
-        layer = tuner(kind, chan)
-        step = tf.function(
-            lambda state, t, links, u, layer=layer, chan=chan: layer.step(
-                state, t, chan.observation(links), [u]
-            )[0],
-            autograph=False,
-        )
-        state = layer.start({"s1": tf.constant(control, chan.rdtype)})
-        for t, (links, u) in enumerate(draws):
-            links = {name: tf.constant(h, chan.cdtype) for name, h in links.items()}
-            state = step(state, tf.constant(t), links, {"s1": tf.constant(u, chan.rdtype)})
-        final.append(wrapped(kind, state["s1"].numpy().astype(float)))
-    np.testing.assert_allclose(*final, atol=1e-5)
-    assert np.abs(final[0] - wrapped(kind, control)).max() > 1e-2
-
-
-@pytest.mark.parametrize("kind", SURFACES)
-def test_changes_in_single_precision(kind):
-    """The limit is as good as the numbers; of a finite radius the rounded controls remain."""
-    error = slope_error(kind, 20)
-    assert error("single", 0.0, False) < 2e-6
-    for radius in (1e-6, 1e-5, 1e-4):
-        assert error("single", radius, False) < 0.8 * error("single", radius, True)
-
-
-@pytest.mark.parametrize("xla", [False, True], ids=["graph", "xla"])
-def test_modes_agree(xla):
-    chan, links = channel("disc", "single"), draw(2)
-    layer = tuner("disc", chan, num_iter=2)
-    control = controls("disc", 2)
-    direction = [{"s1": tf.constant(RNG.standard_normal(control.shape), tf.float32)}]
-    links = {name: tf.constant(h, tf.complex64) for name, h in links.items()}
-    state = layer.start({"s1": tf.constant(control, tf.float32)})
-    traces = []
-
-    def step(state, t, links, num_iter):
-        traces.append(t)
-        observe = chan.observation(links)
-        return layer.step(state, t, observe, direction, num_iter=num_iter)
-
-    compiled = tf.function(step, jit_compile=xla, autograph=False)
-    for t, num_iter in ((0, 1), (900, 2)):
-        eager, expected = layer.step(
-            state, t, chan.observation(links), direction, num_iter=num_iter
-        )
-        found, record = compiled(state, tf.constant(t), links, tf.constant(num_iter))
-        np.testing.assert_allclose(record["rate"], expected["rate"], rtol=1e-5)
-        np.testing.assert_allclose(
-            wrapped("disc", found["s1"].numpy()), wrapped("disc", eager["s1"].numpy()), atol=1e-5
-        )
-    assert len(traces) == 1
-
-
-@pytest.mark.parametrize("convention", ["consistent", "as_published"])
-def test_two_timescale_against_the_twin(convention):
-    weights, samples = [1.0, 0.2, 2.0, 0.7], 2
-    chan, phases = channel("circle"), controls("circle", 2)
-    draws = [draw(2) for _ in range(3 * samples)]
-    layer = irs.TwoTimescaleSSCA(
-        oracle(weights=weights), samples, convention=convention, weights=weights
-    )
-    state = layer.start({"s1": tf.constant(np.exp(1j * phases))})
-    left = iter(draws)
-
-    def sample():
-        links = {name: tf.constant(h) for name, h in next(left).items()}
-        return lambda theta: chan.compose(links, theta)
-
-    for t in range(3):
-        state = layer.step(state, t, sample)
-    for n in range(2):
-        theta, average = np.exp(1j * phases[n]), np.zeros(40)
-        for t in range(3):
-            gradients = []
-            for links in draws[t * samples : (t + 1) * samples]:
-                links = replica(links, n)
-                h = twins.compose(links, {"s1": theta})
-                v, _ = twins.wmmse(h, 1.0, 3, twins.start(h, 1.0, "ones"), weights)
-                gradients.append(
-                    twins.surrogate_gradient(links, theta, v, 1.0, convention, weights)
-                )
-            theta, average = twins.two_timescale_update(theta, average, gradients, t + 1)
-        np.testing.assert_allclose(state["theta"]["s1"][n], theta, atol=1e-10)
-        reflected = layer.reflection(state)["s1"][n]
-        np.testing.assert_allclose(reflected, theta / np.abs(theta), atol=1e-10)
-
-
-def test_the_consistent_gradient_is_that_of_the_rate():
-    """Against central differences of the twin's rate in a phase."""
-    links, phase, eps = replica(draw(1), 0), controls("circle", 1)[0], 1e-5
-    theta = np.exp(1j * phase)
-    h = twins.compose(links, {"s1": theta})
-    v, _ = twins.wmmse(h, 1.0, 3, twins.start(h, 1.0, "ones"))
-    gradient = twins.surrogate_gradient(links, theta, v, 1.0)
-    slope = 2 * np.real(np.conj(gradient) * 1j * theta)
-    for s in range(0, 40, 7):
-        rates = []
-        for sign in (1, -1):
-            turned = theta * np.exp(1j * sign * eps * (np.arange(40) == s))
-            rates.append(twins.sum_rate(twins.compose(links, {"s1": turned}), v, 1.0))
-        assert slope[s] == pytest.approx((rates[0] - rates[1]) / (2 * eps), abs=1e-8)
-
-
-@pytest.mark.parametrize("noise_dbm", [-80.0, -100.0])
-def test_plain_numpy_baseline(noise_dbm):
-    """The yardstick's baseline reaches the twin's rates and moves as it does."""
-    rng, place = np.random.default_rng(9), baseline.scenario(noise_dbm=noise_dbm)
-
-    def arrays():
-        shapes = {"tx>s1": (40, ANTENNAS), "s1>rx": (USERS, 40), "tx>rx": (USERS, ANTENNAS)}
-        return {name: cplx(*shape, rng=rng) for name, shape in shapes.items()}
-
-    los, state = arrays(), baseline.start(rng.uniform(-np.pi, np.pi, 40))
-    for t in range(8):
-        normals, direction = arrays(), rng.standard_normal((2, 40))
-        control = np.stack([state.phase, state.amplitude])
-        links = twins.scenario_links(los, normals, noise_dbm=noise_dbm)
-        expected, rate = twin_step("disc", links, control, direction, t, 1e-6, num_iter=20)
-        state, found = baseline.step(place, los, state, normals, direction)
-        assert found == pytest.approx(rate, abs=1e-6)
-        moved = np.stack([state.phase, state.amplitude])
-        np.testing.assert_allclose(twins.disc(moved), twins.disc(expected), atol=1e-6)
-
-
 @pytest.mark.parametrize(
     "settings, message",
     [
@@ -509,16 +234,3 @@ def test_a_plain_callable_needs_a_radius():
     layer, observe = tuner("circle", chan), observation(chan, links)
     with pytest.raises(ValueError, match="smoothing_radius = 0: observe has no method `change`"):
         layer.step({"s1": tf.constant(controls("circle", 2))}, 0, lambda c: observe(c))
-
-
-@pytest.mark.parametrize(
-    "settings, message",
-    [
-        ({"num_samples": 0}, "num_samples = 0; an integer of at least 1"),
-        ({"tau": 0.0}, "tau = 0.0; a positive number"),
-        ({"convention": "other"}, "convention = 'other'; one of .*consistent"),
-    ],
-)
-def test_bad_arguments_of_two_timescales(settings, message):
-    with pytest.raises(ValueError, match=message):
-        irs.TwoTimescaleSSCA(oracle(), **settings)
