@@ -86,6 +86,11 @@ _EXPORTS = {
         "beamforming.wmmse": "WMMSE",
         "beamforming.zeroth_order": "FirstOrder SurfaceTuner ZerothOrder",
         "beamforming.wideband": "RateAscent StrongestTap delay_taps",
+        "transceiver.symbol_networks": "SymbolNetwork symbol_loss",
+        "transceiver.autoencoder": "SurfaceAutoencoder",
+        "transceiver.ml_detection": "ml_decisions",
+        "transceiver.leak_guard": "LeakReport leak_guard",
+        "transceiver.model_based": "svd_symbol_error_rate",
         "qam": "QAM",
     }.items()
     for name in names.split()

@@ -123,6 +123,10 @@ NETWORK = irs.CellNetwork(
 )
 HOPS = {"tx>s1": cplx(3, 1), "s1>rx": cplx(2, 3), "tx>rx": cplx(2, 1)}
 SURFACES = {"s1": irs.IdealPhases(PANEL)}
+SYMBOL_CHANNEL = irs.SurfaceChannel(
+    {"tx>s1": irs.RayleighHop(BASE, PANEL), "s1>rx": irs.RayleighHop(PANEL, BASE)},
+    {"s1": irs.IdealPhases(PANEL, precision="double")}, precision="double",
+)  # fmt: skip
 NOT_A_TENSOR = {"one trace": NUMBER, "keras model": NUMBER, **DRAWS}
 UNUSED = "the own control takes no part when a control is given"
 
@@ -256,6 +260,17 @@ CASES = {
     "DominantMode": policy(irs.DominantMode, num_iter=1, start=START),
     "StatisticalPhases": policy(
         irs.StatisticalPhases, DOUBLE_LINKS, channel=DOUBLE, num_iter=1, num_starts=2
+    ),
+    "SymbolNetwork": case(
+        irs.SymbolNetwork,
+        {"num_inputs": 2, "num_filters": 3, "num_outputs": 2, "kernel_size": 3},
+        {"x": real(2, 4, 2)}, ("x",),
+    ),
+    "SurfaceAutoencoder": case(
+        irs.SurfaceAutoencoder,
+        {"channel": SYMBOL_CHANNEL, "num_messages": 4, "num_filters": 4, "num_surface_filters": 4},
+        {"links": {"tx>s1": cplx(2, 2, 3, 2), "s1>rx": cplx(2, 2, 2, 3)},
+         "messages": np.array([[0, 1], [2, 3]], np.int32), "power": np.array(0.5)}, ("power",),
     ),
     "AlignedPhases": policy(irs.AlignedPhases),
     "CoordinateAscent": policy(irs.CoordinateAscent, num_bits=2, num_iter=2),
