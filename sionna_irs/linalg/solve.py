@@ -41,7 +41,10 @@ def _eliminate(a, b):
         row = tf.gather(m, [k], axis=-2)
         pivot = tf.gather(row, [k], axis=-1)
         row /= pivot
-        m -= (tf.gather(m, [k], axis=-1) - tf.gather(eye, [k], axis=1)) * row
+        # The pivot's own row is replaced, not reduced to it: large pivots would cancel there.
+        own = tf.gather(eye, [k], axis=1)
+        others = 1 - own
+        m = others * m + (own - others * tf.gather(m, [k], axis=-1)) * row
         pivots += pivot[..., 0] * tf.gather(eye, k, axis=0)
         return k + 1, m, pivots
 

@@ -66,6 +66,17 @@ def test_small_singular_values_keep_their_relative_accuracy():
     np.testing.assert_allclose(tf.linalg.adjoint(u) @ u, np.eye(4), atol=1e-12)
 
 
+@pytest.mark.parametrize("mode", ["graph", "xla"])
+def test_any_scale(mode):
+    """In units of noise Gram matrices reach 1e6: large pivots must not cancel."""
+    a, b = hpd(6), cplx(3, 6, 2)
+    for scale in (1e-8, 1.0, 1e8):
+        for dtype, tolerance in DTYPES.items():
+            inputs = tf.constant(scale * a, dtype), tf.constant(b, dtype)
+            found = scale * MODES[mode](linalg.hpd_solve)(*inputs).numpy()
+            np.testing.assert_allclose(found, np.linalg.solve(a, b), rtol=tolerance, atol=tolerance)
+
+
 @pytest.mark.parametrize("shape, rank", [((5, 3), 1), ((3, 5), 2), ((4, 4), 0)])
 def test_rank_deficient_svd_has_orthonormal_vectors(shape, rank):
     h = cplx(2, shape[0], rank) @ cplx(2, rank, shape[1])
