@@ -13,6 +13,7 @@ YARDSTICKS = {
     "training": ("training", "training_throughput"),
     "zeroth-order": ("zeroth_order", "zeroth_order"),
     "double-surface": ("double", "double_surface"),
+    "precoding": ("precoding", "precoding"),
     "runner": ("overhead", "runner_overhead"),
 }
 

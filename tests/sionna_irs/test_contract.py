@@ -93,6 +93,22 @@ def policy(cls, links=LINKS, **arguments):
     )  # fmt: skip
 
 
+GRAM = cplx(2, 3, 4)
+GRAM = GRAM @ GRAM.conj().swapaxes(-1, -2)
+USER_PILOTS = irs.UserPilots(2, 3, precision="double")
+
+
+def user_estimator(cls, **arguments):
+    return case(
+        cls, {"pilots": USER_PILOTS, **arguments}, {"y": cplx(2, 4, 3), "no": NO}, ("y",),
+        invariances={
+            "antennas": (
+                lambda i: {**i, "y": i["y"][:, ::-1]}, lambda o: [o[0][:, ::-1], o[1]],
+            )
+        },
+    )  # fmt: skip
+
+
 def unit_modulus(cls, **arguments):
     root = cplx(2, 3, 2)
     inputs = {
@@ -261,6 +277,52 @@ CASES = {
     "StatisticalPhases": policy(
         irs.StatisticalPhases, DOUBLE_LINKS, channel=DOUBLE, num_iter=1, num_starts=2
     ),
+    "UserPilots": case(
+        irs.UserPilots, {"num_users": 2, "num_symbols": 3, "trainable": True},
+        {"h": cplx(2, 4, 2), "no": NO}, skip=DRAWS,
+    ),
+    "UserLSEstimator": user_estimator(irs.UserLSEstimator),
+    "UserScaledLSEstimator": user_estimator(irs.UserScaledLSEstimator, powers=[1.0, 2.0]),
+    "UserLMMSEEstimator": user_estimator(irs.UserLMMSEEstimator, powers=[1.0, 2.0]),
+    "FingerprintMapping": case(
+        irs.FingerprintMapping,
+        {"room": irs.RoomChannel(2, 16, stride=50, precision="double"), "num_refine": 1},
+        {"h_ul": cplx(2, 2, 16)}, skip={"gradient": "the nearest position is a decision"},
+    ),
+    "ImplicitCSIPrecoder": case(
+        irs.ImplicitCSIPrecoder,
+        {"estimator": irs.UserLSEstimator(USER_PILOTS),
+         "mapping": irs.RowNet(4, [8], residual=False, precision="double")},
+        {"y": cplx(2, 4, 3), "no": NO}, ("y",),
+    ),
+    "RowNet": case(
+        irs.RowNet, {"num_inputs": 3, "hidden": [4]}, {"x": cplx(2, 2, 3)}, ("x",),
+        awkward={"zero": {"x": np.zeros([2, 2, 3], complex)}},
+        invariances={"rows": (lambda i: {"x": i["x"][:, ::-1]}, lambda y: y[:, ::-1])},
+    ),
+    "Calibrated": case(
+        irs.Calibrated,
+        {"basis": irs.RZFPrecoder(precision="double"),
+         "row_net": irs.RowNet(3, [4], precision="double"), "learned_loading": True},
+        {"x": cplx(2, 2, 3), "no": NO}, ("x",),
+        invariances={
+            "users": (lambda i: {**i, "x": i["x"][:, ::-1]}, lambda v: v[..., ::-1]),
+        },
+    ),
+    "UnfoldedWMMSE": precoder(irs.UnfoldedWMMSE, num_layers=2, num_ant=3),
+    "GramCNNPrecoder": case(
+        irs.GramCNNPrecoder, {"num_users": 2, "num_filters": 3},
+        {"h": cplx(2, 2, 3), "no": NO}, ("h",),
+    ),
+    "CNNPrecoder": case(
+        irs.CNNPrecoder, {"num_users": 2, "num_ant": 3, "filters": [3], "width": 4},
+        {"h": cplx(2, 2, 3), "no": NO}, ("h",),
+    ),
+    "UserGraph": case(
+        irs.UserGraph, {"num_layers": 1, "width": 4}, {"gram": GRAM},
+        skip={"gradient": "the last map starts at zero: its output is constant"},
+    ),
+    "StructuredPrecoder": precoder(irs.StructuredPrecoder),
     "SymbolNetwork": case(
         irs.SymbolNetwork,
         {"num_inputs": 2, "num_filters": 3, "num_outputs": 2, "kernel_size": 3},

@@ -6,6 +6,7 @@ from pydantic import Field
 
 import link_sims
 
+from ..coded_downlink import check_code, coded_downlink
 from . import common
 
 BITS_PER_SYMBOL = 2
@@ -30,12 +31,7 @@ class Config(common.ScenarioConfig):
             raise ValueError(
                 f"batch_size = {self.batch_size}: num_replicas = {self.num_replicas} is needed"
             )
-        rate = self.num_info_bits / self.num_coded_bits
-        if not 0.2 <= rate <= 0.948 or self.num_coded_bits % BITS_PER_SYMBOL:
-            raise ValueError(
-                f"num_coded_bits = {self.num_coded_bits}: an even number with a code rate in "
-                f"[0.2, 0.948] is needed, not {rate:.3g}"
-            )
+        check_code(self.num_info_bits, self.num_coded_bits, BITS_PER_SYMBOL)
 
 
 coded = link_sims.Experiment(
@@ -71,56 +67,24 @@ def tuning(cfg, seed):
 @coded.sweep(x="link_power_dbm")
 def curves(cfg, trained):
     """Bit and block errors of all users, the same channels, bits and noise for every curve."""
-    import tensorflow as tf
-    from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
-    from sionna.phy.mapping import BinarySource, Demapper, Mapper
-
     import sionna_irs as irs
 
     channel, _ = common.scenario(cfg)
     controls = {name: trained["tuning"][0]["s1"][i] for i, name in enumerate(SURFACES)}
-    source, mapper = BinarySource(), Mapper("qam", BITS_PER_SYMBOL)
-    demapper = Demapper("app", "qam", BITS_PER_SYMBOL)
-    encoder = LDPC5GEncoder(cfg.num_info_bits, cfg.num_coded_bits)
-    # Sionna's min-sum decoder works in single precision only.
-    decoder = LDPC5GDecoder(
-        encoder, num_iter=20, hard_out=True, cn_update="offset-minsum", precision="single"
-    )
+    send = coded_downlink(cfg.num_users, cfg.num_info_bits, cfg.num_coded_bits, BITS_PER_SYMBOL)
     precoders = dict(zip(PRECODERS, (irs.WMMSE(20), irs.RZFPrecoder()), strict=True))
 
     def step(batch_size, power_dbm):
         no = irs.snr_db_to_no(power_dbm - cfg.tx_power_dbm)
         links = channel.draw(batch_size)
-        bits = source([batch_size, cfg.num_users, cfg.num_info_bits])
-        x = mapper(encoder(bits))
-        noise = irs.random.complex_normal(tf.shape(x), x.dtype, no)
-        sums = {}
+        precoded = {}
         for surface in SURFACES:
             h = channel.compose(links, channel.reflect({"s1": controls[surface]}))
             for name, precoder in precoders.items():
-                v = precoder(h, no)
-                field = tf.linalg.matmul(h, v)
-                gain = tf.linalg.diag_part(field)[..., None]
-                # A user without power hears noise alone; its blocks count.
-                size = tf.maximum(tf.square(tf.abs(gain)), 1e-12)
-                received = tf.linalg.matmul(field, x) + noise
-                x_hat = received * tf.math.conj(gain) / tf.cast(size, x.dtype)
-                no_eff = 1 / tf.maximum(irs.metrics.sinr(h, v, no), 1e-12)
-                llr = demapper(x_hat, tf.broadcast_to(no_eff[..., None], x.shape))
-                wrong = tf.not_equal(bits, tf.cast(decoder(tf.cast(llr, tf.float32)), bits.dtype))
-                curve = f"{surface}, {name}"
-                blocks = tf.reduce_any(wrong, -1)
-                sums["bler", curve] = (_count(blocks), blocks.shape.num_elements())
-                sums["ber", curve] = (_count(wrong), wrong.shape.num_elements())
-        return sums
+                precoded[f"{surface}, {name}"] = h, precoder(h, no)
+        return send(no, precoded)
 
     return step
-
-
-def _count(mask):
-    import tensorflow as tf
-
-    return tf.reduce_sum(tf.cast(mask, tf.float32))
 
 
 @coded.figure

@@ -1,0 +1,1 @@
+"""Precoding experiments: rates, run times, training of learned precoders."""
