@@ -4,6 +4,7 @@ Exit codes: 0 fine, 1 a claim fails, 2 the user's error (one line), 130 interrup
 """
 
 import json
+import os
 import pathlib
 import sys
 from typing import Annotated
@@ -46,6 +47,11 @@ def main():
         _fail(error)
     if code == 130:
         print("interrupted; the same command goes on from here", file=sys.stderr)
+        # Everything is written. Threads of TensorFlow that still compute would now and then crash
+        # the interpreter while it shuts down around them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -140,20 +140,12 @@ def shipped_blocks(cfg, trained):
     return trainer.assign(system(cfg, False), trained["blocks"][0])
 
 
-@implicit.sweep(x="ul_power_dbm")
-def curves(cfg, trained):
-    """All precoders on the same users, evaluated on their true downlink channels."""
+def comparison(cfg, systems):
+    """``step(batch_size, ul_power_dbm) -> sums``: all on the same users, true downlink channels."""
     import tensorflow as tf
 
     import sionna_irs as irs
 
-    names = {JOINT: "precoding-implicit-joint", BLOCKS: "precoding-implicit-blocks"}
-    systems = {
-        curve: implicit.shipped[weights](cfg, trained)
-        if cfg.retrain
-        else irs.weights.load(weights, precision=cfg.precision)
-        for curve, weights in names.items()
-    }
     _, draw = bands(cfg, "test")
     mapping = irs.FingerprintMapping(bands(cfg, "train")[0])
     pilots = irs.UserPilots(cfg.num_users, cfg.num_users)
@@ -174,14 +166,30 @@ def curves(cfg, trained):
     return step
 
 
+@implicit.sweep(x="ul_power_dbm")
+def curves(cfg, trained):
+    """Shipped systems, or those of this run."""
+    import sionna_irs as irs
+
+    names = {JOINT: "precoding-implicit-joint", BLOCKS: "precoding-implicit-blocks"}
+    systems = {
+        curve: implicit.shipped[weights](cfg, trained)
+        if cfg.retrain
+        else irs.weights.load(weights, precision=cfg.precision)
+        for curve, weights in names.items()
+    }
+    return comparison(cfg, systems)
+
+
 @implicit.figure
 def draw(results, figure):
-    """Shares of the reference, and the rate over the training where there was one."""
+    """Shares of the reference."""
     from ...plotting import panel
 
     figure.set_size_inches(3.8, 4.4)
     axes = figure.subplots()
     panel(axes, results, common.SHARE)
+    axes.set_ylim(0, 1.05)
     axes.set_title(results.experiment.title)
 
 

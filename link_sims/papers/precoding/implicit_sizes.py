@@ -1,0 +1,108 @@
+"""Precoding from uplink pilots over the number of antennas and of users."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+import link_sims
+
+from . import common, implicit
+
+Sizes = Annotated[list[link_sims.PositiveInt], Field(min_length=1, max_length=20)]
+KINDS = {implicit.JOINT: True, implicit.BLOCKS: False}  # curve -> whether pilots learn
+
+
+class Config(implicit.Config):
+    """One of the two lists is the axis; the systems are trained for a part of it."""
+
+    ant_grid: Sizes = [16, 32, 64]
+    user_grid: Sizes = [2, 4, 8]
+    num_steps: link_sims.PositiveInt = 600
+    retrain: bool = True
+    max_units: link_sims.PositiveInt = 3
+
+
+def make(name, title, answers, axis, field, label, trained_at, smoke):
+    """One figure."""
+    experiment = link_sims.Experiment(
+        name,
+        title=title,
+        answers=answers,
+        config=Config,
+        profiles={
+            "smoke": {axis: smoke, "batch_size": 4, "max_units": 2, "stride": 10, "num_steps": 2,
+                      "training_batch": 4, "mapping_filters": [8], "estimator_filters": [4]},
+            "cpu": {},
+            "paper": {"mapping_filters": [512, 2048, 2048], "estimator_filters": [128, 512, 512],
+                      "num_steps": 40_000, "training_batch": 1024, "max_units": 40},
+        },
+        metrics={**common.METRICS, **common.TRAINING_METRICS},
+        x_label=label,
+    )  # fmt: skip
+
+    def at(cfg, value):
+        return cfg.model_copy(update={field: int(value)})
+
+    def declare(curve, learned, value):
+        @experiment.recursion(f"{curve}, {value}", length="num_steps", record_every=50)
+        def training(cfg, seed):
+            return implicit.training_of(at(cfg, value), f"{curve}, {value}", learned)
+
+    for curve, learned in KINDS.items():
+        for value in trained_at:
+            declare(curve, learned, value)
+
+    @experiment.sweep(x=axis, static=True)
+    def curves(cfg, trained, value):
+        """The same users for all; learned systems where they were trained."""
+        from link_sims import training as trainer
+
+        here, systems = at(cfg, value), {}
+        if value in trained_at:
+            for curve, learned in KINDS.items():
+                state = trained[f"{curve}, {int(value)}"][0]
+                systems[curve] = trainer.assign(implicit.system(here, learned), state)
+        step = implicit.comparison(here, systems)
+        return lambda batch_size, _: step(batch_size, cfg.training_ul_power_dbm)
+
+    @experiment.figure
+    def draw(results, figure):
+        """Shares of the reference."""
+        implicit.draw(results, figure)
+
+    return experiment
+
+
+antennas = make(
+    "precoding/implicit-vs-antennas", "Precoding from uplink pilots over antennas, 4 users",
+    ["Calibration Fig. 9a, 9b"], "ant_grid", "num_ant", "antennas M", (16, 32), [16],
+)  # fmt: skip
+users = make(
+    "precoding/implicit-vs-users", "Precoding from uplink pilots over users, 32 antennas",
+    [], "user_grid", "num_users", "users K", (2, 4), [2],
+)  # fmt: skip
+
+PAPER = "neural calibration, Fig. 9"
+for _experiment, _points in ((antennas, (16, 32)), (users, (2, 4))):
+    for _x in _points:
+        _experiment.claim(
+            f"learned as one beats block by block at {_x}",
+            source=PAPER,
+            expect="holds",
+            check=lambda r, x=_x: r.paired(
+                common.SHARE, implicit.JOINT, implicit.BLOCKS, x=x
+            ).greater(),
+        )
+        _experiment.claim(
+            f"learned as one reaches 91 % of WMMSE* at {_x}, in 600 steps",
+            source=f"{PAPER}: 93.1 % at (128, 8), 91.0 % at 10 users, trained on a GPU",
+            expect="does-not-hold",
+            check=lambda r, x=_x: r.at(common.SHARE, implicit.JOINT, x).greater(0.91),
+        )
+for _x in (16, 32, 64):
+    antennas.claim(
+        f"refitted paths have over 75 % of WMMSE* at M = {_x}",
+        source="beyond neural calibration: no training at all",
+        expect="holds",
+        check=lambda r, x=_x: r.at(common.SHARE, implicit.REFIT, x).greater(0.75),
+    )
