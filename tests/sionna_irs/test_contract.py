@@ -325,14 +325,16 @@ CASES = {
         skip={"gradient": "the last map starts at zero: its output is constant"},
     ),
     "StructuredPrecoder": precoder(irs.StructuredPrecoder),
+    # Filters enough that not all of a layer are off: the next one would sit on its kink.
     "SymbolNetwork": case(
         irs.SymbolNetwork,
-        {"num_inputs": 2, "num_filters": 3, "num_outputs": 2, "kernel_size": 3},
+        {"num_inputs": 2, "num_filters": 24, "num_outputs": 2, "kernel_size": 3},
         {"x": real(2, 4, 2)}, ("x",),
     ),
     "SurfaceAutoencoder": case(
         irs.SurfaceAutoencoder,
-        {"channel": SYMBOL_CHANNEL, "num_messages": 4, "num_filters": 4, "num_surface_filters": 4},
+        {"channel": SYMBOL_CHANNEL, "num_messages": 4, "num_filters": 24,
+         "num_surface_filters": 24},
         {"links": {"tx>s1": cplx(2, 2, 3, 2), "s1>rx": cplx(2, 2, 2, 3)},
          "messages": np.array([[0, 1], [2, 3]], np.int32), "power": np.array(0.5)}, ("power",),
         skip={"fresh process": LINK_INPUT},
