@@ -132,27 +132,8 @@ class SurfaceAutoencoder(LinkLayer):
         self.num_messages, self.kernel_size, self.norm = num_messages, kernel_size, norm
         self.surface_input, self.decoder_input = surface_input, decoder_input
         self.surface_noise_power = surface_noise_power
-        if decoder_input == "codebook" and (self.message_dependent or not self.has_codebook):
-            raise ValueError(
-                f"decoder_input = 'codebook' with surface_input = {surface_input!r}, norm = "
-                f"{norm!r} and kernel_size = {kernel_size}; phases that do not depend on the "
-                "message, 'batch' or 'symbol', and 1 are needed"
-            )
-        if self.message_dependent and decoder_input == "y_and_h":
-            warnings.warn(
-                f"surface_input = {surface_input!r} with decoder_input = 'y_and_h': the channel "
-                "tells the message to the decoder; judge the link by leak_guard",
-                stacklevel=2,
-            )
         self.order = surface_order(channel.hops)
-        behind = {name for name in self.order if f"{name}>rx" in channel.hops}
-        if surface_input == "cascaded_csi" and behind != set(self.order):
-            raise ValueError(
-                f"surface_input = 'cascaded_csi' with hops = {sorted(channel.hops)}; a hop to 'rx' "
-                "from every surface is needed"
-            )
-        if not surface_noise_power >= 0:
-            raise ValueError(f"surface_noise_power = {surface_noise_power}; at least 0 is needed")
+        self._check_combination()
         sizes = {
             tuple(name.split(">")): channel.hop_sizes(hop) for name, hop in channel.hops.items()
         }
@@ -165,6 +146,30 @@ class SurfaceAutoencoder(LinkLayer):
             )
             for node in [*self.order, "rx"]
         }
+
+    def _check_combination(self):
+        """Refuse what does not go together; warn of what leaks."""
+        seen, known, hops = self.surface_input, self.decoder_input, sorted(self.channel.hops)
+        if known == "codebook" and (self.message_dependent or not self.has_codebook):
+            raise ValueError(
+                f"decoder_input = 'codebook' with surface_input = {seen!r}, norm = {self.norm!r} "
+                f"and kernel_size = {self.kernel_size}; phases that do not depend on the "
+                "message, 'batch' or 'symbol', and 1 are needed"
+            )
+        if self.message_dependent and known == "y_and_h":
+            warnings.warn(
+                f"surface_input = {seen!r} with decoder_input = 'y_and_h': the channel "
+                "tells the message to the decoder; judge the link by leak_guard",
+                stacklevel=3,
+            )
+        if seen == "cascaded_csi" and any(f"{name}>rx" not in hops for name in self.order):
+            raise ValueError(
+                f"surface_input = 'cascaded_csi' with hops = {hops}; a hop to 'rx' from every "
+                "surface is needed"
+            )
+        noise = self.surface_noise_power
+        if not noise >= 0:
+            raise ValueError(f"surface_noise_power = {noise}; at least 0 is needed")
 
     def _make_networks(self, num_filters, num_surface_filters):
         tx, rx, same = self.num_tx_ant, self.num_rx_ant, {"precision": self.precision}

@@ -23,6 +23,51 @@ class Config(common.DoubleConfig):
     baselines: bool = True
 
 
+def curves(cfg, trained, num_elements):
+    """All schemes on the same draws; the single surface of 2N elements on its own."""
+    import tensorflow as tf
+
+    import sionna_irs as irs
+
+    def channels(size):
+        return [common.new_channel(cfg, size, k, cfg.tx_power_dbm) for k in cfg.k_factors]
+
+    once = channels(int(num_elements))
+    twice = channels([2 * int(num_elements), 1]) if cfg.baselines else []
+    statistical = [irs.StatisticalPhases(channel) for channel in once]
+    gain, ascent, random = irs.SumPathGain(), irs.CapacityAscent(1.0), irs.RandomPhases()
+
+    def step(batch_size, _):
+        draws = [channel.draw(batch_size) for channel in once]
+        links, split = common.side_by_side(draws)
+        apart = common.without(links, "s1>s2")
+        designs = {
+            DOUBLE: gain(links),
+            APART: (apart, gain(apart)),
+            ASCENT: ascent(links),
+            RANDOM: random(links),
+        }
+        if cfg.baselines:
+            one = common.single(links)
+            large, _ = common.side_by_side([common.single(c.draw(batch_size)) for c in twice])
+            designs |= {ONCE: (one, gain(one)), TWICE: (large, gain(large))}
+            known = [policy(draw) for policy, draw in zip(statistical, draws, strict=True)]
+            designs[STATISTICAL] = {n: tf.concat([c[n] for c in known], 0) for n in known[0]}
+        values = {
+            common.curve_name(name, k): part
+            for name, value in common.capacities(links, designs).items()
+            for k, part in zip(cfg.k_factors, split(value), strict=True)
+        }
+        return common.sums(values, batch_size)
+
+    return step
+
+
+def draw(results, figure):
+    """A panel for every Rician factor."""
+    common.draw_panels(figure, results, results.config.k_factors)
+
+
 def make(name, answers, title, **changes):
     """One of the two figures."""
     experiment = link_sims.Experiment(
@@ -38,52 +83,8 @@ def make(name, answers, title, **changes):
         metrics=common.CAPACITY,
         x_label="elements of each surface N",
     )
-
-    @experiment.sweep(x="num_elements", static=True)
-    def curves(cfg, trained, num_elements):
-        """All schemes on the same draws; the single surface of 2N elements on its own."""
-        import sionna_irs as irs
-
-        def channels(size):
-            return [common.new_channel(cfg, size, k, cfg.tx_power_dbm) for k in cfg.k_factors]
-
-        once = channels(int(num_elements))
-        twice = channels([2 * int(num_elements), 1]) if cfg.baselines else []
-        statistical = [irs.StatisticalPhases(channel) for channel in once]
-        gain, ascent, random = irs.SumPathGain(), irs.CapacityAscent(1.0), irs.RandomPhases()
-
-        def step(batch_size, _):
-            import tensorflow as tf
-
-            draws = [channel.draw(batch_size) for channel in once]
-            links, split = common.side_by_side(draws)
-            apart = common.without(links, "s1>s2")
-            designs = {
-                DOUBLE: gain(links),
-                APART: (apart, gain(apart)),
-                ASCENT: ascent(links),
-                RANDOM: random(links),
-            }
-            if cfg.baselines:
-                one = common.single(links)
-                large, _ = common.side_by_side([common.single(c.draw(batch_size)) for c in twice])
-                designs |= {ONCE: (one, gain(one)), TWICE: (large, gain(large))}
-                known = [policy(draw) for policy, draw in zip(statistical, draws, strict=True)]
-                designs[STATISTICAL] = {n: tf.concat([c[n] for c in known], 0) for n in known[0]}
-            values = {
-                common.curve_name(name, k): part
-                for name, value in common.capacities(links, designs).items()
-                for k, part in zip(cfg.k_factors, split(value), strict=True)
-            }
-            return common.sums(values, batch_size)
-
-        return step
-
-    @experiment.figure
-    def draw(results, figure):
-        """A panel for every Rician factor."""
-        common.draw_panels(figure, results, results.config.k_factors)
-
+    experiment.sweep(x="num_elements", static=True)(curves)
+    experiment.figure(draw)
     return experiment
 
 

@@ -49,6 +49,81 @@ def places(cfg, axis, value):
     return int(fixed.num_ant[0]), int(fixed.num_users[0]), fixed.power_dbm
 
 
+def calibration(cfg, axis, value):
+    """(start, advance): calibrated zero forcing for one point of the axis, at the first power."""
+    num_ant, num_users, powers = places(cfg, axis, value)
+    draw = common.groups(cfg, num_ant, num_users, "train")
+    return common.rate_training(
+        cfg,
+        common.new_calibrated(cfg, num_ant, cfg.hidden),
+        [lambda: draw(cfg.training_batch, powers[0])],
+        f"{value:g}",
+    )
+
+
+def calibrated(cfg, trained, axis, value, trained_at):
+    """Precoders by curve: trained for this point, and for the first one where they fit."""
+    from link_sims import training as trainer
+
+    num_ant = places(cfg, axis, value)[0]
+    chosen = {CALIBRATED: value} if value in trained_at else {}
+    if axis != "num_ant":
+        chosen[mismatched(trained_at[0])] = trained_at[0]
+    return {
+        curve: trainer.assign(
+            common.new_calibrated(cfg, num_ant, cfg.hidden), trained[f"{point:g}"][0]
+        )
+        for curve, point in chosen.items()
+    }
+
+
+def comparison(cfg, axis, value, learned):
+    """``step``: all precoders on the same groups, at positions that no training saw."""
+    import sionna_irs as irs
+
+    num_ant, num_users, powers = places(cfg, axis, value)
+    draw = common.groups(cfg, num_ant, num_users)
+    precoders = {
+        **common.classical(cfg),
+        STRUCTURED: irs.StructuredPrecoder.from_pretrained(
+            structured.WEIGHTS, precision=cfg.precision
+        ),
+        **learned,
+    }
+
+    def step(batch_size, _):
+        sums = {}
+        for power_dbm in powers:
+            found = common.compare(cfg, draw(batch_size, power_dbm), precoders)
+            for (metric, curve), pair in found.items():
+                known = curve if axis == "power_dbm" else at_power(curve, power_dbm)
+                sums[metric, known] = pair
+        return sums
+
+    return step
+
+
+def draw_shares(results, figure):
+    """Shares of WMMSE*, a panel for every power; MRT is mostly below the frame."""
+    from ..double.common import draw_lines
+
+    names = [c for _, c in results.curves(common.SHARE) if not c.startswith(common.REFERENCE)]
+    endings = dict.fromkeys(c.rpartition(", ")[2] if c.endswith("dBm") else "" for c in names)
+    figure.set_size_inches(3.4 * len(endings) + 0.6, 4.2)
+    panels = figure.subplots(1, len(endings), sharey=True, squeeze=False)[0]
+    for axes, ending in zip(panels, endings, strict=True):
+        shown = [c for c in names if c.endswith(ending)]
+        for learned, style in ((False, "-"), (True, "--")):
+            chosen = [c for c in shown if c.startswith(CALIBRATED) == learned]
+            labels = {c: c.removesuffix(f", {ending}") for c in chosen}
+            draw_lines(axes, results, common.SHARE, labels, style)
+        axes.set(title=ending, xlabel=results.experiment.x_label, ylim=(0.6, 1.02))
+    panels[0].set_ylabel(results.experiment.metric(common.SHARE).label)
+    lines, texts = panels[0].get_legend_handles_labels()
+    figure.legend(lines, texts, loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(results.experiment.title, fontsize=8)
+
+
 def make(name, title, answers, axis, label, trained_at, smoke, **changes):
     """One figure; curves carry the power where the axis does not."""
     experiment = link_sims.Experiment(
@@ -67,84 +142,16 @@ def make(name, title, answers, axis, label, trained_at, smoke, **changes):
         x_label=label,
     )  # fmt: skip
 
-    def declare(value):
-        @experiment.recursion(f"{value:g}", length="num_steps", record_every=20)
-        def training(cfg, seed):
-            """Calibrated zero forcing for one point of the axis, at the first power."""
-            num_ant, num_users, powers = places(cfg, axis, value)
-            draw = common.groups(cfg, num_ant, num_users, "train")
-            return common.rate_training(
-                cfg,
-                common.new_calibrated(cfg, num_ant, cfg.hidden),
-                [lambda: draw(cfg.training_batch, powers[0])],
-                f"{value:g}",
-            )
-
     for value in trained_at:
-        declare(value)
-
-    def calibrated(cfg, trained, value):
-        """Precoders by curve: trained for this point, and for the first one where they fit."""
-        from link_sims import training as trainer
-
-        num_ant = places(cfg, axis, value)[0]
-        chosen = {CALIBRATED: value} if value in trained_at else {}
-        if axis != "num_ant":
-            chosen[mismatched(trained_at[0])] = trained_at[0]
-        return {
-            curve: trainer.assign(
-                common.new_calibrated(cfg, num_ant, cfg.hidden), trained[f"{point:g}"][0]
-            )
-            for curve, point in chosen.items()
-        }
+        experiment.recursion(f"{value:g}", length="num_steps", record_every=20)(
+            lambda cfg, seed, value=value: calibration(cfg, axis, value)
+        )
 
     @experiment.sweep(x=axis, static=True)
     def curves(cfg, trained, value):
-        """All precoders on the same groups, at positions that no training saw."""
-        import sionna_irs as irs
+        return comparison(cfg, axis, value, calibrated(cfg, trained, axis, value, trained_at))
 
-        num_ant, num_users, powers = places(cfg, axis, value)
-        draw = common.groups(cfg, num_ant, num_users)
-        precoders = {
-            **common.classical(cfg),
-            STRUCTURED: irs.StructuredPrecoder.from_pretrained(
-                structured.WEIGHTS, precision=cfg.precision
-            ),
-            **calibrated(cfg, trained, value),
-        }
-
-        def step(batch_size, _):
-            sums = {}
-            for power_dbm in powers:
-                found = common.compare(cfg, draw(batch_size, power_dbm), precoders)
-                for (metric, curve), pair in found.items():
-                    known = curve if axis == "power_dbm" else at_power(curve, power_dbm)
-                    sums[metric, known] = pair
-            return sums
-
-        return step
-
-    @experiment.figure
-    def draw(results, figure):
-        """Shares of WMMSE*, a panel for every power; MRT is mostly below the frame."""
-        from ..double.common import draw_lines
-
-        names = [c for _, c in results.curves(common.SHARE) if not c.startswith(common.REFERENCE)]
-        endings = dict.fromkeys(c.rpartition(", ")[2] if c.endswith("dBm") else "" for c in names)
-        figure.set_size_inches(3.4 * len(endings) + 0.6, 4.2)
-        panels = figure.subplots(1, len(endings), sharey=True, squeeze=False)[0]
-        for axes, ending in zip(panels, endings, strict=True):
-            shown = [c for c in names if c.endswith(ending)]
-            for learned, style in ((False, "-"), (True, "--")):
-                chosen = [c for c in shown if c.startswith(CALIBRATED) == learned]
-                labels = {c: c.removesuffix(f", {ending}") for c in chosen}
-                draw_lines(axes, results, common.SHARE, labels, style)
-            axes.set(title=ending, xlabel=label, ylim=(0.6, 1.02))
-        panels[0].set_ylabel(results.experiment.metric(common.SHARE).label)
-        lines, texts = panels[0].get_legend_handles_labels()
-        figure.legend(lines, texts, loc="outside lower center", ncols=4, frameon=False)
-        figure.suptitle(title, fontsize=8)
-
+    experiment.figure(draw_shares)
     return experiment
 
 
