@@ -101,11 +101,7 @@ class StructuredPrecoder(Precoder):
         root, power = tf.sqrt(shares[..., 0] + _SMALLEST), shares[..., 1]
         root = tf.cast(root, h.dtype)
         s = gram * root[..., :, None] * root[..., None, :]
-        eye = tf.eye(h.shape[-2], dtype=h.dtype)
-        s += eye
-        x = hpd_inverse(s)
-        for _ in range(2):  # in single precision elimination leaves too few digits at high SNR
-            x += tf.linalg.matmul(x, eye - tf.linalg.matmul(s, x))
+        x = hpd_inverse(s + tf.eye(h.shape[-2], dtype=h.dtype))
         w = tf.linalg.matmul(rows, root[..., None] * x, adjoint_a=True)
         size = tf.reduce_sum(tf.square(tf.math.real(w)) + tf.square(tf.math.imag(w)), -2)
         length = tf.sqrt(power / tf.where(size > 0, size, tf.ones_like(size)))

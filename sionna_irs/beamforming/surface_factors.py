@@ -4,7 +4,7 @@ import graphlib
 
 import tensorflow as tf
 
-from ..channel.graph import push
+from ..channel.graph import transfer
 
 __all__ = ["end_to_end", "surface_factors", "surface_order"]
 
@@ -75,7 +75,7 @@ def end_to_end(links, theta):
     TensorShape([3, 4, 1])
     """
     hops, theta = _prepare(links, theta)
-    h = _transfer(hops, theta, "tx", "rx")
+    h = transfer(hops, theta, "tx", "rx")
     if h is None:
         raise ValueError(f"links = {sorted(links)}: no path leads from 'tx' to 'rx'")
     return h
@@ -117,10 +117,10 @@ def surface_factors(links, theta, name):
     if name not in (order := surface_order(links)):
         raise ValueError(f"name = {name!r}; one of the surfaces {order} is needed")
     hops, theta = _prepare(links, theta, without=name)
-    e, j = _transfer(hops, theta, name, "rx"), _transfer(hops, theta, "tx", name)
+    e, j = transfer(hops, theta, name, "rx"), transfer(hops, theta, "tx", name)
     if e is None or j is None:
         raise ValueError(f"links = {sorted(links)}: no path from 'tx' to 'rx' meets {name!r}")
-    f0 = _transfer(hops, theta, "tx", "rx")
+    f0 = transfer(hops, theta, "tx", "rx")
     return e, j, tf.zeros_like(tf.linalg.matmul(e, j)) if f0 is None else f0
 
 
@@ -149,24 +149,3 @@ def _expand(x, rank, axis):
     while x.shape.rank < rank:
         x = tf.expand_dims(x, axis)
     return x
-
-
-def _transfer(hops, theta, source, target):
-    """Field at ``target`` for unit fields at ``source``, None where no path leads."""
-    columns = [hop.shape[-1] for (start, _), hop in hops.items() if start == source]
-    rows = [hop.shape[-2] for (_, end), hop in hops.items() if end == target]
-    if not columns or not rows:
-        return None
-    if columns[0] <= rows[0]:
-        return push(hops, theta, source, target, _times, _plus)
-    turned = {(b, a): tf.linalg.matrix_transpose(hop) for (a, b), hop in hops.items()}
-    field = push(turned, theta, target, source, _times, _plus)
-    return None if field is None else tf.linalg.matrix_transpose(field)
-
-
-def _times(_, hop, theta, field):
-    return tf.linalg.matmul(hop, theta[..., None] * field)
-
-
-def _plus(_, a, b):
-    return a + b

@@ -284,8 +284,6 @@ class _Tensors:
         eye = tf.eye(self.c.shape[1], dtype=self.c.dtype)
         a = self.c + _cplx(mu)[:, None, None] * eye
         x = hpd_inverse(a)
-        # Elimination without pivots leaves too few digits at high SNR; one refinement has them all.
-        x += tf.linalg.matmul(x, eye - tf.linalg.matmul(a, x))
         x = (x + tf.linalg.adjoint(x)) / 2  # what is not Hermitian is rounding
         p = tf.linalg.matmul(tf.linalg.matmul(x, self.c), x)
         power = tf.reduce_sum(self.omega * tf.math.real(tf.linalg.diag_part(p)), -1)

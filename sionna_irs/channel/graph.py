@@ -134,14 +134,23 @@ class SurfaceGraph(LinkLayer):
         links = {name: self.cast(links[name], name) for name in self.hops}
         theta = {name: self.cast(theta[name], name) for name in self.surfaces}
         arrows = [arrow for arrow in self._arrows if arrow != skip]
-        num_tx = next(links[f"{a}>{b}"].shape[-1] for a, b in self._arrows if a == "tx")
-        num_rx = next(links[f"{a}>{b}"].shape[-2] for a, b in self._arrows if b == "rx")
-        if num_rx < num_tx:
-            turned = {(b, a): tf.linalg.matrix_transpose(links[f"{a}>{b}"]) for a, b in arrows}
-            h = push(turned, theta, "rx", "tx", _times, _plus)
-            return tf.linalg.matrix_transpose(h)
-        hops = {(a, b): links[f"{a}>{b}"] for a, b in arrows}
-        return push(hops, theta, "tx", "rx", _times, _plus)
+        return transfer({(a, b): links[f"{a}>{b}"] for a, b in arrows}, theta, "tx", "rx")
+
+
+def transfer(hops, theta, source, target):
+    """Field at ``target`` for unit fields at ``source``, from the side with fewer antennas.
+
+    ``hops`` maps arrows (start, end) to matrices; None where no path leads.
+    """
+    columns = [hop.shape[-1] for (start, _), hop in hops.items() if start == source]
+    rows = [hop.shape[-2] for (_, end), hop in hops.items() if end == target]
+    if not columns or not rows:
+        return None
+    if columns[0] <= rows[0]:
+        return push(hops, theta, source, target, _times, _plus)
+    turned = {(b, a): tf.linalg.matrix_transpose(hop) for (a, b), hop in hops.items()}
+    field = push(turned, theta, target, source, _times, _plus)
+    return None if field is None else tf.linalg.matrix_transpose(field)
 
 
 def push(hops, theta, source, target, times, plus):

@@ -285,6 +285,7 @@ CASES = {
     "UserLSEstimator": user_estimator(irs.UserLSEstimator),
     "UserScaledLSEstimator": user_estimator(irs.UserScaledLSEstimator, powers=[1.0, 2.0]),
     "UserLMMSEEstimator": user_estimator(irs.UserLMMSEEstimator, powers=[1.0, 2.0]),
+    # Rows of a room, well loaded: paths of nearly one direction leave few digits of their gains.
     "FingerprintMapping": case(
         irs.FingerprintMapping,
         {"room": ROOM, "num_refine": 0, "ridge": 0.1},

@@ -105,7 +105,9 @@ def test_fifty_steps_in_single_precision(kind):
             links = {name: tf.constant(h, chan.cdtype) for name, h in links.items()}
             state = step(state, tf.constant(t), links, {"s1": tf.constant(u, chan.rdtype)})
         final.append(wrapped(kind, state["s1"].numpy().astype(float)))
-    np.testing.assert_allclose(*final, atol=1e-5)
+    # The slope of a varactor, up to 39 per pF, magnifies rounding: with the oracle in double
+    # precision 1.4e-5 pF remain for some draws.
+    np.testing.assert_allclose(*final, atol=3e-5 if kind == "varactor" else 1e-5)
     assert np.abs(final[0] - wrapped(kind, control)).max() > 1e-2
 
 

@@ -247,6 +247,18 @@ def test_reference_rates(seed, num_users, multiplier, expected):
         assert float(found) == pytest.approx(rate, abs=1e-6)
 
 
+def test_single_precision_at_high_snr():
+    """As many users as antennas in a room: what is left of the digits must carry the rate."""
+    room = irs.RoomChannel(16, 16, split="test")
+    irs.random.reset(irs.random.stream_key(1))
+    h, found = 5.6e4 * np.asarray(room(100)[1], complex), []  # 10 dBm over a noise of -85 dBm
+    for precision in ("single", "double"):
+        layer = irs.WMMSE(30, "closed_form", start="mrt", method="tensors", precision=precision)
+        v, _ = compiled(layer)(tf.constant(h, layer.cdtype), 1.0)
+        found.append(rates(h, v.numpy().astype(complex)))
+    np.testing.assert_allclose(*found, rtol=1e-3)
+
+
 def test_water_filling_at_any_scale():
     for scale in (1.0, 1e9, 1e30):
         found = irs.water_filling(scale + np.array([[0.1, 0.3, 2.0]], np.float32)).numpy()

@@ -10,7 +10,7 @@ from ..coded_downlink import check_code, coded_downlink
 from . import common
 
 BITS_PER_SYMBOL = 2
-SURFACES, PRECODERS = ("tuned", "random"), ("WMMSE, I=20", "RZF")
+PRECODERS = ("WMMSE, I=20", "RZF")
 
 
 class Config(common.ScenarioConfig):
@@ -27,10 +27,7 @@ class Config(common.ScenarioConfig):
 
     def check(self):
         """A block for every replica; a code that exists."""
-        if self.batch_size != self.num_replicas:
-            raise ValueError(
-                f"batch_size = {self.batch_size}: num_replicas = {self.num_replicas} is needed"
-            )
+        common.check_batch(self)
         check_code(self.num_info_bits, self.num_coded_bits, BITS_PER_SYMBOL)
 
 
@@ -58,10 +55,7 @@ coded = link_sims.Experiment(
 @coded.recursion("tuning", length="num_steps", record_every=250)
 def tuning(cfg, seed):
     """The tuned surface, and the random one that stays."""
-    curves = {
-        name: common.fixed(cfg.num_iter, ("s1",) if name == "tuned" else ()) for name in SURFACES
-    }
-    return common.tune(cfg, *common.scenario(cfg), curves)
+    return common.tuned_and_random(cfg)
 
 
 @coded.sweep(x="link_power_dbm")
@@ -70,7 +64,6 @@ def curves(cfg, trained):
     import sionna_irs as irs
 
     channel, _ = common.scenario(cfg)
-    controls = {name: trained["tuning"][0]["s1"][i] for i, name in enumerate(SURFACES)}
     send = coded_downlink(cfg.num_users, cfg.num_info_bits, cfg.num_coded_bits, BITS_PER_SYMBOL)
     precoders = dict(zip(PRECODERS, (irs.WMMSE(20), irs.RZFPrecoder()), strict=True))
 
@@ -78,8 +71,7 @@ def curves(cfg, trained):
         no = irs.snr_db_to_no(power_dbm - cfg.tx_power_dbm)
         links = channel.draw(batch_size)
         precoded = {}
-        for surface in SURFACES:
-            h = channel.compose(links, channel.reflect({"s1": controls[surface]}))
+        for surface, h in common.channels_of(channel, links, trained).items():
             for name, precoder in precoders.items():
                 precoded[f"{surface}, {name}"] = h, precoder(h, no)
         return send(no, precoded)

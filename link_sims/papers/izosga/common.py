@@ -258,6 +258,31 @@ def tune(cfg, channel, step_sizes, curves):
     return start, advance
 
 
+TUNED, RANDOM = "tuned", "random"  # the surfaces of tuned_and_random, in the order of its state
+
+
+def tuned_and_random(cfg):
+    """(start, advance) of a recursion: a tuned surface, and the random one that stays."""
+    curves = {TUNED: fixed(cfg.num_iter), RANDOM: fixed(cfg.num_iter, ())}
+    return tune(cfg, *scenario(cfg), curves)
+
+
+def channels_of(channel, links, trained):
+    """{surface: H} of the final state of :func:`tuned_and_random`."""
+    controls = {name: trained["tuning"][0]["s1"][i] for i, name in enumerate((TUNED, RANDOM))}
+    return {
+        name: channel.compose(links, channel.reflect({"s1": c})) for name, c in controls.items()
+    }
+
+
+def check_batch(cfg):
+    """ValueError unless a draw has an example for every replica."""
+    if cfg.batch_size != cfg.num_replicas:
+        raise ValueError(
+            f"batch_size = {cfg.batch_size}: num_replicas = {cfg.num_replicas} is needed"
+        )
+
+
 def window(results, curve, first, last):
     """Per-replica (sum, count) over the iterations first..last: a longer block mean."""
     points = [x for x in results.points("rate", curve) if first < x <= last]

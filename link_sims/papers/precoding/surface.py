@@ -9,7 +9,7 @@ import link_sims
 from ..izosga import common as tuning_of
 from . import common
 
-SURFACES, STRUCTURED = ("tuned", "random"), "structured"
+SURFACES, STRUCTURED = (tuning_of.TUNED, tuning_of.RANDOM), "structured"
 SHOWN = ("MRT", "ZF", "RZF", "ZF-eq", "ZF-WF", "WMMSE-20", "WMMSE-100")
 
 
@@ -26,10 +26,7 @@ class Config(tuning_of.ScenarioConfig):
 
     def check(self):
         """A draw for every replica."""
-        if self.batch_size != self.num_replicas:
-            raise ValueError(
-                f"batch_size = {self.batch_size}: num_replicas = {self.num_replicas} is needed"
-            )
+        tuning_of.check_batch(self)
 
 
 surface = link_sims.Experiment(
@@ -51,10 +48,7 @@ surface = link_sims.Experiment(
 @surface.recursion("tuning", length="num_steps", record_every=250)
 def tuning(cfg, seed):
     """The tuned surface, and the random one that stays."""
-    curves = {
-        name: tuning_of.fixed(cfg.num_iter, ("s1",) if name == "tuned" else ()) for name in SURFACES
-    }
-    return tuning_of.tune(cfg, *tuning_of.scenario(cfg), curves)
+    return tuning_of.tuned_and_random(cfg)
 
 
 @surface.sweep(x="link_power_dbm")
@@ -65,7 +59,6 @@ def curves(cfg, trained):
     import sionna_irs as irs
 
     channel, _ = tuning_of.scenario(cfg)
-    controls = {name: trained["tuning"][0]["s1"][i] for i, name in enumerate(SURFACES)}
     precoders = {name: p for name, p in common.classical(cfg).items() if name in SHOWN}
     precoders[STRUCTURED] = irs.StructuredPrecoder.from_pretrained(
         "precoding-structured", precision=cfg.precision
@@ -75,8 +68,7 @@ def curves(cfg, trained):
         links = channel.draw(batch_size)
         no = irs.snr_db_to_no(power_dbm - cfg.tx_power_dbm)
         sums = {}
-        for name in SURFACES:
-            h = channel.compose(links, channel.reflect({"s1": controls[name]}))
+        for name, h in tuning_of.channels_of(channel, links, trained).items():
             found = common.compare(cfg, h / tf.cast(tf.sqrt(no), h.dtype), precoders)
             sums |= {(metric, f"{name}, {curve}"): s for (metric, curve), s in found.items()}
         return sums
