@@ -147,6 +147,7 @@ class Recursion:
     length: str
     seeds: int
     record_every: int
+    after: str | None
 
 
 def row(metric, curve, x, value):
@@ -248,21 +249,24 @@ class Experiment:
 
         return decorate
 
-    def recursion(self, name, length, seeds=1, record_every=1):
+    def recursion(self, name, length, seeds=1, record_every=1, after=None):
         """Decorate ``builder(cfg, seed) -> (start, advance)``: a state carried forward.
 
         ``start() -> state`` (a nest of tensors), ``advance(state, t) -> (state, {(metric, curve):
         (num, den)})``, numbers or tensors [replicas]: independent copies carried side by side,
         which are the units of the intervals. ``length`` names the field, or property, with the
         number of steps; ``record_every`` steps are summed into one row. The final states of all
-        seeds reach the sweep's builder as ``trained[name]``.
+        seeds reach the sweep's builder as ``trained[name]``. ``after`` names an earlier recursion
+        of at least as many seeds: its final state of the same seed is the builder's third argument.
         """
         derived = isinstance(getattr(self.config, length, None), property)
         if length not in self.config.model_fields and not derived:
             raise ValueError(f"experiment {self.name!r}: length = {length!r} is no field")
+        if after is not None and self.recursions[after].seeds < seeds:
+            raise ValueError(f"experiment {self.name!r}: {after!r} has fewer seeds than {name!r}")
 
         def decorate(builder):
-            self.recursions[name] = Recursion(builder, name, length, seeds, record_every)
+            self.recursions[name] = Recursion(builder, name, length, seeds, record_every, after)
             return builder
 
         return decorate

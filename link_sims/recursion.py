@@ -118,27 +118,27 @@ class Advance:
         return state, sums
 
 
-def run_recursion(experiment, config, folder, mode, recursion, progress):
+def run_recursion(config, folder, mode, recursion, trained, progress):
     """Carry every seed to the end; return the final states."""
-    length = getattr(config, recursion.length)
     states = []
     for index in range(recursion.seeds):
-        states.append(_run_seed(config, folder, mode, recursion, index, length, progress))
+        before = [] if recursion.after is None else [trained[recursion.after][index]]
+        states.append(_run_seed(config, folder, mode, recursion, index, before, progress))
     return states
 
 
-def _run_seed(config, folder, mode, recursion, index, length, progress):
+def _run_seed(config, folder, mode, recursion, index, before, progress):
     import tensorflow as tf
 
     from sionna_irs import random
 
-    seed = config.seed + index
+    seed, length = config.seed + index, getattr(config, recursion.length)
     name, done = recursion.name, set()
     for record in folder.records:
         if record["kind"] == "steps" and (record["name"], record["seed"]) == (name, seed):
             done.add(record["first"])
     random.reset(random.stream_key(seed, _word(name), -1))
-    start, advance = recursion.builder(config, seed)
+    start, advance = recursion.builder(config, seed, *before)
     state = tf.nest.map_structure(tf.convert_to_tensor, start())
     file = f"checkpoint-{name.replace('/', '_')}-{seed}.safetensors"
     found = _load(folder, file, state, progress.note)

@@ -130,10 +130,9 @@ def _simulate(experiment, config, store, mode, progress):
     from .recursion import run_recursion
     from .sweep import run_sweep
 
-    trained = {
-        name: run_recursion(experiment, config, store, mode, recursion, progress)
-        for name, recursion in experiment.recursions.items()
-    }
+    trained = {}
+    for name, recursion in experiment.recursions.items():
+        trained[name] = run_recursion(config, store, mode, recursion, trained, progress)
     if experiment.table_run and not any(r["kind"] == "table" for r in store.records):
         store.append({"kind": "table", "rows": _finite(experiment.table_run(config))})
     if experiment.sweep_run:

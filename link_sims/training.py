@@ -10,7 +10,9 @@ def cosine_adam(peak, num_steps, warmup_steps=30):
     return Adam(warm_cosine(peak, num_steps, warmup_steps), beta_2=0.99, clip=1.0)
 
 
-def training(layer, optimizer, loss, curves=(), evaluate=None, every=1):
+def training(
+    layer, optimizer, loss, curves=(), evaluate=None, every=1, variables=None, initial=None
+):
     """(start, advance) of a recursion that trains ``layer``.
 
     Parameters
@@ -27,36 +29,46 @@ def training(layer, optimizer, loss, curves=(), evaluate=None, every=1):
         held-out draws whose key it resets itself.
     every : int
         Steps between two evaluations: the recursion's ``record_every``.
+    variables : list of keras.Variable or None
+        The trainable variables that are to be trained; None trains all. The others stay.
+    initial : dict or None
+        Final state of an earlier training of the same layer, to start from.
     """
     import tensorflow as tf
 
     from sionna_irs.layer import to_dtype
 
     layer.build()
+    chosen = {id(v) for v in (layer.trainable_variables if variables is None else variables)}
+    places = [i for i, v in enumerate(layer.trainable_variables) if id(v) in chosen]
 
     def start():
-        weights = [v.value for v in layer.trainable_variables]
-        return {
-            "weights": weights,
-            "averages": [v.value for v in layer.non_trainable_variables],
-            "optimizer": optimizer.start(weights),
-        }
+        if initial is None:
+            weights = [v.value for v in layer.trainable_variables]
+            averages = [v.value for v in layer.non_trainable_variables]
+        else:
+            weights, averages = initial["weights"], initial["averages"]
+        slots = optimizer.start([weights[i] for i in places])
+        return {"weights": weights, "averages": averages, "optimizer": slots}
 
     def advance(state, t):
-        averages = list(state["averages"])
+        weights, averages = list(state["weights"]), list(state["averages"])
+        moving = [weights[i] for i in places]
 
         with tf.GradientTape() as tape:
-            tape.watch(state["weights"])
+            tape.watch(moving)
 
             def call(*args, **kwargs):
                 outcome, averages[:] = layer.stateless_call(
-                    state["weights"], averages, *args, training=True, **kwargs
+                    weights, averages, *args, training=True, **kwargs
                 )
                 return outcome
 
             value, sums = loss(call, t)
-        gradients = tape.gradient(value, state["weights"])
-        weights, slots = optimizer.step(state["weights"], gradients, state["optimizer"])
+        gradients = tape.gradient(value, moving)
+        moving, slots = optimizer.step(moving, gradients, state["optimizer"])
+        for i, weight in zip(places, moving, strict=True):
+            weights[i] = weight
         state = {"weights": weights, "averages": averages, "optimizer": slots}
         return state, {**sums, **(held_out(state, t) if curves else {})}
 

@@ -219,6 +219,33 @@ def test_trained_states_reach_the_sweep(tmp_path):
     assert low < 1.0 and high > 3.0
 
 
+def test_a_recursion_starts_from_another_of_its_seed(tmp_path):
+    experiment = link_sims.Experiment("tests/stages", config=Config)
+
+    def counting(first):
+        import tensorflow as tf
+
+        return lambda: tf.constant(first), lambda s, t: (s + 1, {("loss", "c"): (s, 1)})
+
+    @experiment.recursion("one", length="batch_size", seeds=2)
+    def one(cfg, seed):
+        return counting(float(seed))
+
+    @experiment.recursion("two", length="batch_size", seeds=2, after="one")
+    def two(cfg, seed, before):
+        return counting(float(before) + 100)
+
+    with pytest.raises(ValueError, match="fewer seeds"):
+        experiment.recursion("three", length="batch_size", seeds=3, after="one")
+
+    @experiment.sweep(x="x")
+    def builder(cfg, trained):
+        assert [float(s) for s in trained["two"]] == [121.0, 122.0]
+        return lambda batch_size, x: {("power", "c"): (x, 1)}
+
+    results_of(experiment, tmp_path)
+
+
 def test_simulate_counts_bits_and_blocks(tmp_path):
     import tensorflow as tf
 
