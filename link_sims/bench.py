@@ -14,6 +14,7 @@ YARDSTICKS = {
     "zeroth-order": ("zeroth_order", "zeroth_order"),
     "double-surface": ("double", "double_surface"),
     "precoding": ("precoding", "precoding"),
+    "hybrid": ("hybrid", "hybrid"),
     "runner": ("overhead", "runner_overhead"),
 }
 

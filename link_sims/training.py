@@ -65,7 +65,7 @@ def training(
                 return outcome
 
             value, sums = loss(call, t)
-        gradients = tape.gradient(value, moving)
+        gradients = tape.gradient(value, moving, unconnected_gradients="zero")
         moving, slots = optimizer.step(moving, gradients, state["optimizer"])
         for i, weight in zip(places, moving, strict=True):
             weights[i] = weight

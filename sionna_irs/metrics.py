@@ -17,12 +17,14 @@ __all__ = [
     "receive_sinr",
     "sinr",
     "siso_capacity",
+    "stream_rate",
+    "stream_sinr",
     "sum_rate",
 ]
 
 
 def _power(x, axis=None):
-    return tf.reduce_sum(tf.square(tf.math.real(x)) + tf.square(tf.math.imag(x)), axis)
+    return tf.reduce_sum(_entry_powers(x), axis)
 
 
 def nmse(h_hat, h):
@@ -204,3 +206,89 @@ def capacity(h, no):
     load = to_dtype(no, h.dtype)[..., None, None] * num_tx
     identity = tf.eye(gram.shape[-1], dtype=h.dtype)
     return hpd_logdet(identity + gram / load) / math.log(2)
+
+
+def stream_sinr(h_eq, f, w, no, r_w=None):
+    r"""SINR of every stream of every user behind precoders and combiners.
+
+    .. math:: \frac{|w_{kl}^HH_kf_{kl}|^2}
+              {\sum_{(v,j)\ne(k,l)}|w_{kl}^HH_kf_{vj}|^2+N_0w_{kl}^HR_kw_{kl}}
+
+    The scale of a combiner makes no difference and carries no gradient; the SINR of a combiner of
+    zeros is 0, with a gradient of 0.
+
+    Parameters
+    ----------
+    h_eq : tf.Tensor, [..., K, m, n], complex
+    f : tf.Tensor, [..., K, n, N_s], complex
+        Precoders.
+    w : tf.Tensor, [..., K, m, N_s], complex
+        Combiners.
+    no : float or tf.Tensor, [...], real
+        Noise variance over the transmit power of a stream.
+    r_w : tf.Tensor, [..., K, m, m], complex, or None
+        Covariance of the noise over `no`; None takes the identity.
+
+    Returns
+    -------
+    tf.Tensor, [..., K, N_s], real
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.metrics import stream_sinr
+    >>> eye = tf.eye(2, batch_shape=[1], dtype=tf.complex64)
+    >>> stream_sinr(eye, eye, eye, 0.5).numpy()
+    array([[2., 2.]], dtype=float32)
+    """
+    users, streams = f.shape[-3], f.shape[-1]
+    size = tf.reduce_max(_entry_powers(tf.stop_gradient(w)), -2, keepdims=True)
+    w = w / tf.cast(tf.sqrt(tf.where(size > 0, size, tf.ones_like(size))), w.dtype)
+    rows = tf.linalg.matmul(w, h_eq, adjoint_a=True)
+    # [..., K, N_s, v, j]: stream j of user v at the combiner l of user k.
+    power = _entry_powers(tf.einsum("...kln,...vnj->...klvj", rows, f))
+    own = tf.reshape(tf.eye(users * streams, dtype=power.dtype), [users, streams] * 2)
+    noise = w if r_w is None else tf.linalg.matmul(r_w, w)
+    noise = tf.reduce_sum(tf.math.real(tf.math.conj(w) * noise), -2)
+    # Masked: the difference of the sum and the own power loses the interference where it is small.
+    disturbance = tf.reduce_sum(power * (1 - own), [-2, -1])
+    disturbance += to_dtype(no, power.dtype)[..., None, None] * noise
+    disturbance = tf.where(disturbance > 0, disturbance, tf.ones_like(disturbance))
+    return tf.reduce_sum(power * own, [-2, -1]) / disturbance
+
+
+def _entry_powers(x):
+    return tf.square(tf.math.real(x)) + tf.square(tf.math.imag(x))
+
+
+def stream_rate(h_eq, f, w, no, r_w=None, base=2.0):
+    r"""Sum rate of all streams, :math:`\sum_{kl}\log_b(1+\mathrm{SINR}_{kl})`.
+
+    Parameters
+    ----------
+    h_eq, f, w, no, r_w
+        As :func:`stream_sinr`.
+    base : float
+        b, above 1: 2 gives bit/s/Hz, e gives nat/s/Hz.
+
+    Returns
+    -------
+    tf.Tensor, [...], real
+
+    Raises
+    ------
+    ValueError
+        For a base of at most 1.
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.metrics import stream_rate
+    >>> eye = tf.eye(2, batch_shape=[1], dtype=tf.complex64)
+    >>> float(stream_rate(eye, eye, eye, 1.0))
+    2.0
+    """
+    if not 1 < base < math.inf:
+        raise ValueError(f"base = {base}; a finite number above 1 is needed")
+    rates = tf.math.log1p(stream_sinr(h_eq, f, w, no, r_w))
+    return tf.reduce_sum(rates, [-2, -1]) / math.log(base)

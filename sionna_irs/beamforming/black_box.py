@@ -9,7 +9,7 @@ from ..networks.convolution import Convolution
 from ..networks.dense import Dense
 from .unfolded_wmmse import mmse_precoder, unit_power
 
-__all__ = ["CNNPrecoder", "GramCNNPrecoder"]
+__all__ = ["CNNPrecoder", "GramCNNPrecoder", "PilotCNNPrecoder"]
 
 
 class _ImagePrecoder(LinkLayer):
@@ -42,6 +42,11 @@ class _ImagePrecoder(LinkLayer):
         for layer in self.dense:
             x = layer(x)
         return tf.reshape(x, tf.concat([batch, x.shape[1:]], 0))
+
+    def _precoder(self, z):
+        """V [..., M, K] of unit power from its 2MK real numbers."""
+        size = tf.concat([tf.shape(z)[:-1], [self.num_ant, self.num_users]], 0)
+        return unit_power(tf.complex(*(tf.reshape(part, size) for part in tf.split(z, 2, -1))))
 
     def _in_noise_units(self, h, no):
         return h / self.cplx(tf.sqrt(self.real(no)))[..., None, None]
@@ -121,8 +126,7 @@ class CNNPrecoder(_ImagePrecoder):
     Input
     -----
     h : tf.Tensor, [..., K, M], complex
-        Row k is user k. Or what was received of pilots, the transpose of [..., M, L] with L = K:
-        the network finds a precoder for that, too.
+        Row k is user k.
     no : float or tf.Tensor, [...], real
         Noise variance over total transmit power, above 0.
     training : bool
@@ -153,6 +157,70 @@ class CNNPrecoder(_ImagePrecoder):
         self._make((num_users, num_ant), filters, [width, 2 * num_ant * num_users])
 
     def call(self, h, no, training=False):
-        z = self._features(self._in_noise_units(h, no), training)
-        size = tf.concat([tf.shape(z)[:-1], [self.num_ant, self.num_users]], 0)
-        return unit_power(tf.complex(*(tf.reshape(part, size) for part in tf.split(z, 2, -1))))
+        return self._precoder(self._features(self._in_noise_units(h, no), training))
+
+
+class PilotCNNPrecoder(_ImagePrecoder):
+    r"""Downlink precoder straight from uplink pilots by a CNN: no channel is named between.
+
+    The network of :class:`CNNPrecoder` on the received pilots :math:`Y/\sqrt{N_0}`; learned pilots
+    are trained with it.
+
+    Source: chosen for this package; neural calibration compares with a black box that it does not
+    describe.
+
+    Parameters
+    ----------
+    pilots : UserPilots
+    num_ant : int
+    filters : list of int
+        Of the convolutions.
+    width : int
+        Of the hidden dense layer.
+
+    Input
+    -----
+    y : tf.Tensor, [..., M, L], complex
+        Received pilots; or with `sounding` the uplink channels [..., M, K] that are to be sounded.
+    no : float or tf.Tensor, [...], real
+        Noise variance of the uplink over the power of a pilot symbol, above 0.
+    training, sounding : bool
+
+    Output
+    ------
+    v : tf.Tensor, [..., M, K], complex
+        Total power 1.
+    rows : tf.Tensor, [..., K, M], complex
+        :math:`V^H`, only with `sounding`: the rows whose matched filters the columns are.
+
+    Raises
+    ------
+    ValueError
+        For sizes below 1 and pilots of another size.
+
+    Examples
+    --------
+    >>> import sionna_irs as irs
+    >>> from sionna_irs.beamforming.black_box import PilotCNNPrecoder
+    >>> pilots = irs.UserPilots(2, 2, trainable=True)
+    >>> system = PilotCNNPrecoder(pilots, 4, filters=[8], width=16)
+    >>> system(pilots(irs.random.complex_normal([3, 4, 2]), 0.1), 0.1).shape
+    TensorShape([3, 4, 2])
+    """
+
+    inputs = {"y": Input("complex", "num_ant", "columns"), "no": Input("real", minimum=1e-30)}
+
+    def __init__(self, pilots, num_ant, filters=(32, 64, 64), width=1024, **kwargs):
+        kwargs.setdefault("precision", pilots.precision)
+        super().__init__(**kwargs)
+        require_integer("num_ant", num_ant)
+        self.pilots, self.num_users, self.num_ant = pilots, pilots.num_users, num_ant
+        sizes = [width, 2 * num_ant * pilots.num_users]
+        self._make((num_ant, pilots.num_symbols), filters, sizes)
+
+    def call(self, y, no, training=False, sounding=False):
+        if sounding:
+            y = self.pilots(tf.cast(y, self.pilots.cdtype), tf.cast(no, self.pilots.rdtype))
+            y = tf.cast(y, self.cdtype)
+        v = self._precoder(self._features(self._in_noise_units(y, no), training))
+        return (v, tf.linalg.adjoint(v)) if sounding else v

@@ -8,16 +8,18 @@ cyclic Jacobi rotations for eigenvalues and singular values of small matrices (u
 Eigenvalues and singular values come in descending order.
 """
 
-from .decompose import dominant_singular_vectors, hermitian_eig, hermitian_sqrt, svd
-from .solve import hpd_inverse, hpd_logdet, hpd_solve, ridge_pinv
+from .decompose import column_space, dominant_singular_vectors, hermitian_eig, hermitian_sqrt, svd
+from .solve import hpd_inverse, hpd_logdet, hpd_solve, hpd_whitener, ridge_pinv
 
 __all__ = [
+    "column_space",
     "dominant_singular_vectors",
     "hermitian_eig",
     "hermitian_sqrt",
     "hpd_inverse",
     "hpd_logdet",
     "hpd_solve",
+    "hpd_whitener",
     "ridge_pinv",
     "svd",
 ]

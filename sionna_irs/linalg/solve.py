@@ -4,7 +4,14 @@ import tensorflow as tf
 
 from ..layer import to_dtype
 
-__all__ = ["hpd_inverse", "hpd_logdet", "hpd_solve", "ridge_pinv", "square_matrix"]
+__all__ = [
+    "hpd_inverse",
+    "hpd_logdet",
+    "hpd_solve",
+    "hpd_whitener",
+    "ridge_pinv",
+    "square_matrix",
+]
 
 _METHODS = ("auto", "gauss_jordan", "cholesky")
 
@@ -178,6 +185,36 @@ def hpd_logdet(a, method="auto"):
         return value, gradient
 
     return logdet(a)
+
+
+def hpd_whitener(a):
+    r"""Upper triangular T with :math:`T^HAT=I` for Hermitian positive definite A.
+
+    Parameters
+    ----------
+    a : tf.Tensor, [..., n, n], real or complex
+
+    Returns
+    -------
+    tf.Tensor, [..., n, n]
+
+    Raises
+    ------
+    ValueError
+        When `a` is not square.
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.linalg import hpd_whitener
+    >>> float(hpd_whitener(4 * tf.eye(2))[0, 0])
+    0.5
+    """
+    a = square_matrix("a", a)
+    # Cholesky and triangular solves are right under XLA; slow there, which one call can bear.
+    root = tf.linalg.cholesky(a)
+    eye = tf.zeros_like(a) + tf.eye(a.shape[-1], dtype=a.dtype)
+    return tf.linalg.adjoint(tf.linalg.triangular_solve(root, eye))
 
 
 def ridge_pinv(h, ridge=0.0, method="auto"):

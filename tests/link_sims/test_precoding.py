@@ -9,15 +9,18 @@ import tensorflow as tf
 
 import sionna_irs as irs
 from link_sims import runner
-from link_sims.papers.precoding import common, rates, run_times, structured
+from link_sims.papers.precoding import common, framework, rates, run_times, structured
 from link_sims.yardsticks.wmmse_numpy import wmmse
 from sionna_irs.channel.room import RoomChannel
 
 EXPERIMENTS = [
     (structured.structured, {"retrain": True}),
-    (rates.antennas, {}),
     (rates.power, {}),
     (run_times.run_times, {}),
+    *(
+        pytest.param(experiment, {}, marks=pytest.mark.slow)  # many trainings, or the ray tracer
+        for experiment in (rates.antennas, framework.framework, structured.transfer)
+    ),
 ]
 
 
@@ -41,6 +44,30 @@ def test_smoke_profile_runs_and_draws(experiment, changes, tmp_path):
 def test_more_users_than_antennas_are_refused():
     with pytest.raises(Exception, match="num_users = .*at most 16"):
         rates.antennas.resolve("cpu", {"num_users": [20]})
+
+
+@pytest.mark.parametrize("curve", rates.LEARNED)
+def test_one_step_of_a_learned_precoder(curve):
+    cfg = rates.antennas.resolve("smoke")
+    start, advance = rates.training_of(cfg, "num_ant", curve, 16)
+    state, sums = advance(start(), 0)
+    assert all(np.isfinite(v).all() for v in tf.nest.flatten((state["weights"], sums)))
+
+
+@pytest.mark.parametrize("name", framework.PROBLEMS)
+def test_untrained_uplink_networks_leave_their_bases(name):
+    cfg = framework.framework.resolve("smoke", {"stride": 20})
+    problem, draw = framework.PROBLEMS[name](cfg), framework.channels(cfg, "test")
+    h_ul, h_dl, no = draw(5, -30.0)
+    strength = np.linalg.norm(h_dl, axis=-1)
+    assert np.all(np.diff(strength) <= 0)
+    x, wanted = problem.observe(h_ul, h_dl, no)
+    for curve, basis in problem.bases.items():
+        with_network = framework.with_network(cfg, problem, curve)
+        found, expected = with_network(x, no), basis(x, no)
+        assert np.isfinite(problem.loss(found, wanted))
+        if problem.axis == "antenna":
+            np.testing.assert_allclose(found[0], expected[0], rtol=2e-3, atol=2e-3)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from hybrid_cases import HYBRID
 
 import sionna_irs as irs
 from sionna_irs import testing
@@ -321,6 +322,12 @@ CASES = {
         irs.CNNPrecoder, {"num_users": 2, "num_ant": 3, "filters": [3], "width": 4},
         {"h": cplx(2, 2, 3), "no": NO}, ("h",),
     ),
+    "PilotCNNPrecoder": case(
+        irs.PilotCNNPrecoder,
+        {"pilots": irs.UserPilots(2, 2, precision="double"), "num_ant": 3,
+         "filters": [24], "width": 24},
+        {"y": cplx(2, 3, 2), "no": NO}, ("y",),
+    ),
     "UserGraph": case(
         irs.UserGraph, {"num_layers": 1, "width": 4}, {"gram": GRAM},
         skip={"gradient": "the last map starts at zero: its output is constant"},
@@ -361,7 +368,7 @@ def test_every_public_layer_has_a_case():
         for name in irs.__all__
         if isinstance(value := getattr(irs, name), type) and issubclass(value, LinkLayer)
     }
-    assert public - ABSTRACT == set(CASES)
+    assert public - ABSTRACT == {*CASES, *HYBRID}
     assert issubclass(irs.Link, Link)
 
 

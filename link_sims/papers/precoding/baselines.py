@@ -8,7 +8,7 @@ import link_sims
 from . import calibrated, common
 
 CALIBRATED, PUBLISHED = calibrated.CALIBRATED, "calibrated ZF, published form"
-UNFOLDED, GRAM_CNN, CNN = "unfolded WMMSE, 4 layers", "CNN of the Gram matrix", "CNN"
+UNFOLDED, GRAM_CNN, CNN = "unfolded WMMSE", "CNN of the Gram matrix", "CNN"
 CURVES = [CALIBRATED, PUBLISHED, UNFOLDED, GRAM_CNN, CNN]
 
 
@@ -41,22 +41,22 @@ baselines = link_sims.Experiment(
 )  # fmt: skip
 
 
-def precoder_of(cfg, curve):
+def precoder_of(cfg, curve, num_ant, num_users):
     """A precoder with fresh weights."""
     import sionna_irs as irs
     from sionna_irs.beamforming.black_box import CNNPrecoder, GramCNNPrecoder
     from sionna_irs.beamforming.unfolded_wmmse import UnfoldedWMMSE
 
-    m, k, same = cfg.num_ant, cfg.num_users, {"precision": cfg.precision}
+    same = {"precision": cfg.precision}
     if curve == UNFOLDED:
-        return UnfoldedWMMSE(cfg.num_layers, m, k, **same)
+        return UnfoldedWMMSE(cfg.num_layers, num_ant, num_users, **same)
     if curve == GRAM_CNN:
-        return GramCNNPrecoder(k, **same)
+        return GramCNNPrecoder(num_users, **same)
     if curve == CNN:
-        return CNNPrecoder(k, m, width=cfg.cnn_width, **same)
+        return CNNPrecoder(num_users, num_ant, width=cfg.cnn_width, **same)
     if curve == CALIBRATED:
-        return common.new_calibrated(cfg, m, cfg.hidden)
-    published = irs.RowNet(m, cfg.hidden, residual=False, normalize=False, **same)
+        return common.new_calibrated(cfg, num_ant, cfg.hidden)
+    published = irs.RowNet(num_ant, cfg.hidden, residual=False, normalize=False, **same)
     return irs.Calibrated(irs.ZFPrecoder(**same), published)
 
 
@@ -68,7 +68,8 @@ def declare(curve):
         if curve == UNFOLDED:
             cfg = cfg.model_copy(update={"peak_rate": cfg.unfolded_rate})
         draws = [calibrated.training_groups(cfg)]
-        return common.rate_training(cfg, precoder_of(cfg, curve), draws, curve)
+        precoder = precoder_of(cfg, curve, cfg.num_ant, cfg.num_users)
+        return common.rate_training(cfg, precoder, draws, curve)
 
 
 for _curve in CURVES:
@@ -83,7 +84,8 @@ def curves(cfg, trained):
     classical = common.classical(cfg)
     precoders = {name: classical[name] for name in ("MRT", "ZF", "ZF-WF", "WMMSE-20")}
     for curve in CURVES:
-        precoders[curve] = trainer.assign(precoder_of(cfg, curve), trained[curve][0])
+        fresh = precoder_of(cfg, curve, cfg.num_ant, cfg.num_users)
+        precoders[curve] = trainer.assign(fresh, trained[curve][0])
     draw = common.groups(cfg, cfg.num_ant, cfg.num_users)
 
     def step(batch_size, power_dbm):

@@ -1,4 +1,6 @@
-"""Training of the structured precoder: one set of weights for all sizes and powers."""
+"""The structured precoder: one training for all sizes and powers, and for other channels too."""
+
+from typing import Literal
 
 import link_sims
 
@@ -141,3 +143,80 @@ for _size in LOADED:
 for _size, _power, _before in (((16, 12), -20, 0.958), ((16, 16), -10, 0.91)):
     claim(_size, _power, _before, source="specification 13.1, trained with at most K/M = 0.4")
     claim(_size, _power, 0.98, REFINED)
+
+
+SOURCES = {"images": "images", "ray_traced": "ray traced"}
+NAME = "structured"
+
+
+class TransferConfig(common.PrecodingConfig):
+    """The room by images, where the weights come from, and the same users by the ray tracer."""
+
+    source: Literal["ray_traced"] = "ray_traced"
+    num_ant: link_sims.PositiveInt = 32
+    num_users: link_sims.PositiveInt = 8
+    power_dbm: link_sims.Grid = [-20, -10]
+
+
+transfer = link_sims.Experiment(
+    "precoding/ray-traced",
+    title="32 antennas, 8 users: by images of the walls and by the ray tracer",
+    config=TransferConfig,
+    profiles={
+        "smoke": {"power_dbm": [-10], "stride": 20, "batch_size": 4, "max_units": 2},
+        "cpu": {"stride": 2},
+        "paper": {"max_units": 20},
+    },
+    metrics=common.METRICS,
+    x_label="transmit power [dBm]",
+)
+
+
+@transfer.sweep(x="power_dbm")
+def transferred(cfg, trained):
+    """Shipped weights, trained on images alone; the same users in both rooms."""
+    import sionna_irs as irs
+
+    rooms = {
+        label: irs.RoomChannel(
+            cfg.num_users, cfg.num_ant, split="test", source=source, stride=cfg.stride,
+            precision=cfg.precision,
+        )
+        for source, label in SOURCES.items()
+    }  # fmt: skip
+    num_positions = min(len(room.indices) for room in rooms.values())
+    precoders = {
+        **common.classical(cfg),
+        NAME: irs.StructuredPrecoder.from_pretrained(WEIGHTS, precision=cfg.precision),
+    }
+
+    def step(batch_size, power_dbm):
+        rows = irs.random.distinct(batch_size, cfg.num_users, num_positions)
+        sums = {}
+        for label, room in rooms.items():
+            h = common.at_power(cfg, room.compose(rows)[1], power_dbm)
+            for (metric, curve), pair in common.compare(cfg, h, precoders).items():
+                sums[metric, f"{curve}, {label}"] = pair
+        return sums
+
+    return step
+
+
+for _power in (-20, -10):
+    for _label in SOURCES.values():
+        transfer.claim(
+            f"at least 99.5 % of WMMSE*, {_label}, {_power} dBm",
+            source="aim of this package: weights that never saw the ray tracer",
+            expect="holds",
+            check=lambda r, x=_power, c=f"{NAME}, {_label}": r.at(common.SHARE, c, x).greater(
+                0.995
+            ),
+        )
+    transfer.claim(
+        f"the share of WMMSE* is the same for both within 0.5 %, {_power} dBm",
+        source="aim of this package",
+        expect="holds",
+        check=lambda r, x=_power: r.paired(
+            common.SHARE, f"{NAME}, ray traced", f"{NAME}, images", x=x
+        ).ratio_between(0.995, 1.005),
+    )

@@ -1,0 +1,1 @@
+"""Hybrid beamforming with unfolded algorithms over two timescales."""

@@ -1,0 +1,108 @@
+"""Signalling bits of a superframe, and multiplications: closed forms."""
+
+import link_sims
+from link_sims.claims import Value
+
+from . import common
+
+BITS, PRODUCTS = "signalling bits", "multiplications"
+SINGLE, OFFLINE, ONLINE = "one timescale", "two, phases off line", "two, phases on line"
+SCA_50, UNFOLDED = "RLS-80, SCA-50", "unfolded RLS-16, unfolded SCA-5"
+
+
+class Config(common.HybridConfig):
+    """What the paper leaves open (slots of a frame, samples, bits) fits all its statements."""
+
+    num_frames: link_sims.Grid = [2, 4, 6, 8, 10, 12, 14, 16]
+    num_slots: link_sims.PositiveInt = 10
+    num_samples: link_sims.PositiveInt = 20
+    bits_per_number: link_sims.PositiveInt = 8
+    chain_grid: link_sims.Grid = [8, 16, 32, 64]
+
+
+overhead = link_sims.Experiment(
+    "hybrid/overhead",
+    title="Signalling of hybrid beamforming over one and two timescales",
+    answers=["Unfolding Fig. 9"],
+    config=Config,
+    profiles={"smoke": common.FULL, "cpu": common.FULL, "paper": common.FULL},
+    metrics={
+        BITS: link_sims.Metric("signalling bits of a superframe", "log"),
+        PRODUCTS: link_sims.Metric("complex multiplications of a channel", "log"),
+    },
+    x_label="frames in a superframe",
+)
+
+
+@overhead.table
+def rows(cfg):
+    """Bits over the number of frames, multiplications over the number of chains."""
+    from sionna_irs.beamforming import hybrid_cost
+
+    found = []
+    for frames in cfg.num_frames:
+        bits = hybrid_cost.signalling_bits(
+            cfg.num_tx_ant, cfg.num_tx_chains, cfg.num_rx_ant, cfg.num_rx_chains, cfg.num_symbols,
+            cfg.bits_per_number, cfg.num_slots, int(frames), cfg.num_samples,
+        )  # fmt: skip
+        for curve, name in ((SINGLE, "single"), (OFFLINE, "offline"), (ONLINE, "online")):
+            found.append(link_sims.row(BITS, curve, frames, bits[name]))
+    for chains in map(int, cfg.chain_grid):
+        for curve, slots, iterations, exponent in (
+            (SCA_50, 80, 50, 3), (UNFOLDED, cfg.num_symbols, cfg.num_layers, 2.37),
+        ):  # fmt: skip
+            products = hybrid_cost.rls_complexity(slots, cfg.num_users, chains)
+            products += hybrid_cost.sca_complexity(
+                iterations, cfg.num_users, cfg.num_streams, cfg.num_rx_chains, chains, exponent
+            )
+            found.append(link_sims.row(PRODUCTS, curve, chains, products))
+    return found
+
+
+@overhead.figure
+def draw(results, figure):
+    """Bits on the left, multiplications on the right."""
+    from ...plotting import COLORS, MARKERS
+
+    figure.set_size_inches(7.2, 3.6)
+    panels = figure.subplots(1, 2)
+    labels = {BITS: "frames in a superframe", PRODUCTS: "chains of the base station"}
+    for axes, (metric, label) in zip(panels, labels.items(), strict=True):
+        curves = [c for m, c in results.curves(metric)]
+        for color, marker, curve in zip(COLORS, MARKERS, curves, strict=False):
+            xs = results.points(metric, curve)
+            ys = [results.value(metric, curve, x) for x in xs]
+            axes.plot(xs, ys, color=color, marker=marker, markerfacecolor="none", label=curve)
+        axes.set(xlabel=label, ylabel=results.experiment.metric(metric).label, yscale="log")
+        axes.legend(frameon=False, fontsize=7)
+    figure.suptitle(results.experiment.title, fontsize=8)
+
+
+def ratio(results, metric, a, b, x):
+    """One closed form over another, to be judged."""
+    return Value(*[results.value(metric, a, x) / results.value(metric, b, x)] * 3)
+
+
+PAPER = "mixed-timescale paper"
+for _text, _place, _low, _high in (
+    ("off line costs the most at two frames", (BITS, OFFLINE, SINGLE, 2), 1, 10),
+    (
+        "on and off line cost nearly the same at 16 frames",
+        (BITS, ONLINE, OFFLINE, 16),
+        0.8,
+        1.2,
+    ),
+    ("one timescale costs far more at 16 frames", (BITS, SINGLE, OFFLINE, 16), 2, 100),
+):
+    overhead.claim(
+        _text,
+        source=f"{PAPER}, Fig. 9; slots, samples and bits chosen to fit it",
+        expect="holds",
+        check=lambda r, p=_place, a=_low, b=_high: ratio(r, *p).within((a + b) / 2, (b - a) / 2),
+    )
+overhead.claim(
+    "unfolding saves a factor of 10 to 13 in multiplications, with 16 chains",
+    source=f"{PAPER}, (34)-(38): 10 are the iterations saved, the exponent 2.37 adds little",
+    expect="holds",
+    check=lambda r: ratio(r, PRODUCTS, SCA_50, UNFOLDED, 16).within(11.5, 1.5),
+)

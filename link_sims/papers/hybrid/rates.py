@@ -1,0 +1,99 @@
+"""Rates over SNR: one system, trained with SNRs drawn for every step, serves all of them."""
+
+import link_sims
+
+from . import common
+from .common import AWARE, BLACK_BOX, JOINT, KNOWN, RLS_SCA, RLS_ZF, SCA, SEPARATE, SHRUNK_SCA
+
+WEIGHTS = {
+    JOINT: "hybrid-joint", SEPARATE: "hybrid-separate", BLACK_BOX: "hybrid-black-box",
+    KNOWN: "hybrid-known",
+}  # fmt: skip
+
+
+class Config(common.TrainedConfig):
+    """Shipped weights, or a training from -5 to 20 dB."""
+
+    snr_db: link_sims.Grid = [-5, 0, 5, 10, 15, 20]
+    training_snr_low_db: float = -5.0
+    training_snr_high_db: float = 20.0
+    num_steps: link_sims.PositiveInt = 2500
+
+
+rates = link_sims.Experiment(
+    "hybrid/rate-vs-snr",
+    title="Hybrid beamforming with estimated channels, 16 and 8 antennas, 2 users",
+    answers=["Unfolding Fig. 10"],
+    config=Config,
+    profiles={
+        "smoke": {**common.SMOKE, "snr_db": [10]},
+        "cpu": {},
+        "paper": {**common.FULL, "num_steps": 20_000, "retrain": True},
+    },
+    metrics=common.METRICS,
+    x_label="SNR [dB]",
+)
+common.declare(rates)
+common.declare_whole(rates, [BLACK_BOX])
+
+
+def declare_weights(curve, name):
+    """Weights of a curve that are shipped."""
+
+    @rates.ship(name)
+    def shipped(cfg, trained):
+        return common.learned(cfg, trained)[curve]
+
+
+for _curve, _name in WEIGHTS.items():
+    declare_weights(_curve, _name)
+
+
+@rates.sweep(x="snr_db")
+def curves(cfg, trained):
+    """Learned and classical schemes on the same channels."""
+    import sionna_irs as irs
+
+    learned = (
+        common.learned(cfg, trained)
+        if cfg.retrain
+        else {c: irs.weights.load(n, precision=cfg.precision) for c, n in WEIGHTS.items()}
+    )
+    return common.compare(cfg, {**common.classical(cfg, learned[KNOWN].front), **learned})
+
+
+@rates.figure
+def draw(results, figure):
+    """Known channels above, estimated channels below."""
+    from ..double.common import draw_lines
+
+    figure.set_size_inches(4.6, 4.8)
+    axes = figure.subplots()
+    known = {SCA: SCA, KNOWN: KNOWN}
+    shown = (JOINT, SEPARATE, AWARE, SHRUNK_SCA, RLS_SCA, BLACK_BOX, RLS_ZF)
+    draw_lines(axes, results, common.RATE, {c: c for c in shown}, "-")
+    draw_lines(axes, results, common.RATE, known, "--")
+    axes.set(xlabel="SNR [dB]", ylabel="sum rate [bit/s/Hz]")
+    axes.set_title(results.experiment.title, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+
+
+PAPER = "mixed-timescale paper, Fig. 10"
+BEYOND = "beyond the paper: the strongest classical scheme"
+SEEN = "; expectations by SNR set from the first run"
+GRID_DB = (-5, 0, 5, 10, 15, 20)
+# By SNR from -5 to 20 dB: + holds, - does not hold, ? open.
+for _better, _worse, _source, _signs in (
+    (JOINT, SEPARATE, PAPER, "+?++++"),
+    (JOINT, RLS_SCA, PAPER, "+++++-"),
+    (SEPARATE, BLACK_BOX, PAPER, "--?+++"),
+    (RLS_SCA, BLACK_BOX, PAPER, "---+++"),
+    (JOINT, AWARE, BEYOND, "????--"),
+):
+    for _x, _sign in zip(GRID_DB, _signs, strict=True):
+        rates.claim(
+            f"{_better} above {_worse} at {_x} dB",
+            source=_source + SEEN,
+            expect={"+": "holds", "-": "does-not-hold", "?": "open"}[_sign],
+            check=lambda r, a=_better, b=_worse, x=_x: r.paired(common.RATE, a, b, x=x).greater(),
+        )

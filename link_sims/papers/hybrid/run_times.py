@@ -1,0 +1,184 @@
+"""Running times of hybrid beamforming: from received pilots to precoders and combiners."""
+
+import link_sims
+from link_sims.claims import Value
+
+from . import common
+
+TIME = "time"
+UNFOLDED, COLLAPSED = "unfolded RLS-16, unfolded SCA-5", "collapsed RLS-16, unfolded SCA-5"
+SCA_50, SCA_10 = "RLS-80, SCA-50", "RLS-80, SCA-10"
+PLAIN, BLACK_BOX = "RLS-80, SCA-50, plain NumPy", "black box"
+LONG = 80
+
+
+class Config(common.HybridConfig):
+    """Weights are those of the start: no time depends on them."""
+
+    batches: list[link_sims.PositiveInt] = [1, 256]
+    long: link_sims.PositiveInt = LONG
+    iterations: list[link_sims.PositiveInt] = [50, 10]
+    num_plain: link_sims.PositiveInt = 5
+    num_repeats: link_sims.PositiveInt = 7
+
+
+run_times = link_sims.Experiment(
+    "hybrid/run-times",
+    title="Running times of hybrid beamforming, warm, copied to the host, one core",
+    answers=["Unfolding Table V"],
+    config=Config,
+    profiles={
+        "smoke": {**common.SMOKE, "batches": [1], "long": 3, "iterations": [2, 1],
+                  "num_plain": 1, "num_repeats": 1},
+        "cpu": common.FULL,
+        "paper": {**common.FULL, "num_plain": 20, "num_repeats": 30},
+    },
+    metrics={TIME: link_sims.Metric("CPU time of a channel [ms]", "log")},
+    x_label="channels in a batch",
+)  # fmt: skip
+
+
+def algorithms(cfg, front, r_w, gram, no):
+    """{curve: function of received pilots}, each compiled as was measured faster."""
+    import tensorflow as tf
+
+    import sionna_irs as irs
+
+    def xla(function):
+        return tf.function(function, jit_compile=True, autograph=False)
+
+    def classical(num_iter):
+        # XLA refuses the eigendecomposition, without which an iteration takes twice as long.
+        sca = irs.SCA(cfg.num_streams, num_iter, method="eigh", **same)
+        return tf.function(lambda y: sca(estimate(y), r_w, gram, no), autograph=False)
+
+    same = {"precision": cfg.precision}
+    system, black_box = common.new_system(cfg), common.new_black_box(cfg).precoder
+    matrix, constant = system.estimator.collapse(no)
+    least = irs.RLSEstimator(common.new_pilots(cfg, cfg.long), loading=0.01, **same)
+    estimate = xla(lambda y: least(y, no))
+    return {
+        UNFOLDED: xla(lambda y: system.precoder(system.estimator(y, no), r_w, gram, no)),
+        COLLAPSED: xla(lambda y: system.precoder(y @ matrix + constant, r_w, gram, no)),
+        BLACK_BOX: xla(lambda y: black_box(y, no, gram)),
+        SCA_50: classical(cfg.iterations[0]),
+        SCA_10: classical(cfg.iterations[1]),
+    }
+
+
+def times(cfg):
+    """{(curve, batch): CPU time of a channel [ms]}."""
+    import sionna_irs as irs
+
+    no, front, channel = irs.snr_db_to_no(10.0), common.new_front(cfg), common.new_channel(cfg)
+    h_eq, r_w, gram = front(channel(max(*cfg.batches, 1 + cfg.num_plain)))
+    observed = {
+        slots: common.new_pilots(cfg, slots)(h_eq, r_w, gram, no)
+        for slots in (cfg.num_symbols, cfg.long)
+    }
+    found = {}
+    for curve, function in algorithms(cfg, front, r_w, gram, no).items():
+        y = observed[cfg.long if curve in (SCA_50, SCA_10) else cfg.num_symbols]
+        for batch in cfg.batches:
+            calls = [lambda f=function, y=y[:batch]: f(y)] * (1 + cfg.num_repeats)
+            found[curve, batch] = milliseconds(calls) / batch
+    calls = plain_calls(cfg, observed[cfg.long], r_w, gram, no)
+    found[PLAIN, min(cfg.batches)] = milliseconds(calls)
+    return found
+
+
+def milliseconds(calls):
+    """Least CPU time of a call after the first [ms], which other processes do not disturb."""
+    import time
+
+    import numpy as np
+
+    elapsed = []
+    for call in calls:
+        start = time.process_time()
+        for value in call():
+            np.asarray(value)
+        elapsed.append(1e3 * (time.process_time() - start))
+    return min(elapsed[1:])
+
+
+def plain_calls(cfg, y, r_w, gram, no):
+    """The plain implementation, for one of the channels after the other."""
+    import numpy as np
+
+    from link_sims.yardsticks import hybrid_numpy as plain
+
+    x = common.new_pilots(cfg, cfg.long).matrix
+    x, y, r_w, gram = (np.asarray(v, complex) for v in (x, y, r_w, gram))
+    no = float(no)
+
+    def design(seen):
+        h = np.stack([plain.rls(x, user, no, 0.01) for user in seen])
+        return plain.sca(h, r_w, gram, no, cfg.num_streams, cfg.iterations[0])
+
+    return [lambda seen=seen: design(seen) for seen in y[: 1 + cfg.num_plain]]
+
+
+@run_times.table
+def rows(cfg):
+    """Milliseconds of a channel, by algorithm and batch."""
+    return [link_sims.row(TIME, *place, value) for place, value in times(cfg).items()]
+
+
+@run_times.figure
+def draw(results, figure):
+    """Times over the size of the batch."""
+    from ...plotting import COLORS, MARKERS
+
+    figure.set_size_inches(4.6, 4.2)
+    axes = figure.subplots()
+    shown = (PLAIN, SCA_50, SCA_10, UNFOLDED, COLLAPSED, BLACK_BOX)
+    for color, marker, curve in zip(COLORS, MARKERS, shown, strict=False):
+        xs = results.points(TIME, curve)
+        ys = [results.value(TIME, curve, x) for x in xs]
+        axes.plot(xs, ys, color=color, marker=marker, markerfacecolor="none", label=curve)
+    axes.set(xlabel=results.experiment.x_label, ylabel="CPU time of a channel [ms]")
+    axes.set(xscale="log", yscale="log")
+    axes.set_xticks(results.config.batches, map(str, results.config.batches))
+    axes.minorticks_off()
+    axes.set_title(results.experiment.title, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+
+
+def ratio(results, slow, fast, batch):
+    """How many times faster, to be judged."""
+    a, b = (results.value(TIME, curve, batch) for curve in (slow, fast))
+    return Value(*[a / b] * 3)
+
+
+AIM, PAPER = "specification 0 and 10, aim of this package", "mixed-timescale paper, Table V"
+for _fast, _slow, _batch, _bound in (
+    (UNFOLDED, SCA_50, 256, 10),
+    (UNFOLDED, SCA_50, 1, 5),
+    (COLLAPSED, SCA_50, 256, 12),
+    (COLLAPSED, SCA_50, 1, 10),
+):
+    run_times.claim(
+        f"{_fast} is at least {_bound} times faster than {_slow} in a batch of {_batch}",
+        source=AIM,
+        expect="holds",
+        check=lambda r, p=(_slow, _fast, _batch), b=_bound: ratio(r, *p).greater(b),
+    )
+run_times.claim(
+    f"{UNFOLDED} is at least 11.7 times faster than {SCA_50} in a batch of 256",
+    source=f"{PAPER}: 11.2 s over 0.96 s for 16 chains and 4 users; expectation set after seeing",
+    expect="holds",
+    check=lambda r: ratio(r, SCA_50, UNFOLDED, 256).greater(11.7),
+)
+run_times.claim(
+    f"{UNFOLDED} is less than 5 times faster than {SCA_10} in a batch of 256",
+    source="specification 10: ten iterations have 97 % of the rate",
+    expect="holds",
+    check=lambda r: ratio(r, SCA_10, UNFOLDED, 256).less(5),
+)
+run_times.claim(
+    f"the black box is at least twice as fast as {UNFOLDED} in a batch of 256",
+    source=f"{PAPER}: 0.96 s over 0.36 s",
+    expect="holds",
+    check=lambda r: ratio(r, UNFOLDED, BLACK_BOX, 256).greater(2),
+)

@@ -1,0 +1,56 @@
+"""Two timescales trained in stages, or everything at once, in three seeds."""
+
+import link_sims
+
+from . import common
+from .common import AWARE, JOINT, ONE_STAGE, RLS_SCA
+from .schemes import SEEDS, draw_seeds, ordering, seeded
+
+
+class Config(common.HybridConfig):
+    """Trained at one SNR, tested around it; both schedules take the same number of steps."""
+
+    snr_db: link_sims.Grid = [0, 5, 10, 15]
+    num_steps: link_sims.PositiveInt = 600
+
+
+schedules = link_sims.Experiment(
+    "hybrid/schedules",
+    title="Hybrid beamforming with estimated channels: two stages or one",
+    answers=["Unfolding Fig. 13"],
+    config=Config,
+    profiles={
+        "smoke": {**common.SMOKE, "snr_db": [10]},
+        "cpu": {},
+        "paper": {**common.FULL, "num_steps": 20_000},
+    },
+    metrics=common.METRICS,
+    x_label="SNR [dB]",
+)
+common.declare(
+    schedules,
+    {
+        "analog": ("analog", None),
+        "estimator": ("estimator", "analog"),
+        JOINT: ("joint", "estimator"),
+    },
+    seeds=SEEDS,
+)
+common.declare_whole(schedules, [ONE_STAGE], seeds=SEEDS)
+
+
+@schedules.sweep(x="snr_db")
+def curves(cfg, trained):
+    """All seeds on the same channels; classical schemes behind the phases of the first stage."""
+    return common.compare(cfg, seeded(cfg, trained))
+
+
+@schedules.figure
+def draw(results, figure):
+    """Mean over the seeds, and the seeds as points."""
+    draw_seeds(results, figure, (JOINT, ONE_STAGE, AWARE, RLS_SCA))
+
+
+PAPER = "mixed-timescale paper, Fig. 13"
+ordering(schedules, JOINT, ONE_STAGE, PAPER, x=10)
+ordering(schedules, ONE_STAGE, RLS_SCA, PAPER, x=10)

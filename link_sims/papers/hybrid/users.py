@@ -1,0 +1,248 @@
+"""Hybrid beamforming over the number of users: trained once for four, and the published reading.
+
+Users share the weights of the unfolded system, so that one training serves any number of them; the
+black box is trained for each. All schemes take the same number of steps and channels: a third for
+analog phases and precoder with known channels, the rest for the estimator ("separate") or for
+estimator and precoder together ("joint"); the black box takes all at once.
+"""
+
+import math
+
+import link_sims
+from link_sims.claims import Value
+
+from . import common
+from .common import AWARE, BLACK_BOX, JOINT, RATE, RLS_SCA, SCA, SEPARATE
+
+READING = "rate in the published reading"
+LONG = "RLS-80, SCA-40"
+KNOWN_WEIGHTS = "hybrid-full-known"
+MOST = 4  # users of the training
+COUNTS = (1, 2, 3, MOST)
+SMALL = "16 x 8 antennas"
+SHOWN = (SCA, JOINT, SEPARATE, AWARE, RLS_SCA, BLACK_BOX)
+# Users -> nat/s/Hz of RLS and SCA; shares of it of the learned schemes.
+PUBLISHED = {1: 10.18, 2: 19.55, 3: 24.78, 4: 29.64}
+SHARES = {
+    JOINT: (1.0353, 1.0232, 1.0031, 1.0007),
+    SEPARATE: (0.9833, 0.9723, 0.9706, 0.9677),
+    BLACK_BOX: (0.8695, 0.8565, 0.8501, 0.8399),
+}
+
+
+class SizesConfig(common.TrainedConfig):
+    """Trainings for every size take few steps; without `retrain` the starts are compared."""
+
+    retrain: bool = True
+    num_steps: link_sims.PositiveInt = 400
+    max_units: link_sims.PositiveInt = 6
+
+    @property
+    def later_steps(self):
+        """Steps after the analog stage."""
+        return 2 * self.stage_steps
+
+
+class Config(SizesConfig):
+    """Grids of users; the reading has slots, iterations and pilot gain of its own."""
+
+    user_grid: link_sims.Grid = list(COUNTS)
+    reading_slots: link_sims.PositiveInt = 80
+    reading_iterations: link_sims.PositiveInt = 40
+    reading_gain_db: float = 10.0
+
+
+users = link_sims.Experiment(
+    "hybrid/rate-vs-users",
+    title="Hybrid beamforming with estimated channels over users, 10 dB",
+    answers=["Unfolding Table I"],
+    config=Config,
+    profiles={
+        "smoke": {**common.SMOKE, "retrain": False, "user_grid": [1], "reading_slots": 3,
+                  "reading_iterations": 2},
+        "cpu": {},
+        "paper": {**common.FULL, "num_steps": 20_000, "max_units": 40},
+    },
+    metrics={**common.METRICS, READING: link_sims.Metric("sum rate [nat/s/Hz]")},
+    x_label="users K",
+)  # fmt: skip
+
+
+def at(cfg, field, value):
+    """The configuration of one size."""
+    return cfg.model_copy(update={field: int(value)})
+
+
+def of_size(curve, value):
+    """Name of the training of one size."""
+    return f"{curve}, {int(value)}"
+
+
+def declare_sizes(experiment, field, sizes, curves=("analog", SEPARATE, JOINT, BLACK_BOX)):
+    """Trainings of schemes for every size, with the same number of steps."""
+    for value in sizes:
+        analog = of_size("analog", value)
+        for curve, kind, length, after in (
+            ("analog", "analog", "stage_steps", None),
+            (SEPARATE, "estimator", "later_steps", analog),
+            (JOINT, "joint", "later_steps", analog),
+            (BLACK_BOX, "all", "total_steps", None),
+        ):
+            if curve not in curves:
+                continue
+
+            @experiment.recursion(of_size(curve, value), length, 1, 100, after)
+            def training(cfg, seed, initial=None, v=value, c=curve, kind=kind, length=length):
+                here = at(cfg, field, v)
+                layer = common.new_black_box(here) if c == BLACK_BOX else None
+                return common.stage(
+                    here, kind, of_size(c, v), initial, layer, num_steps=getattr(cfg, length)
+                )
+
+
+def learned_at(cfg, trained, value):
+    """Systems of one size that were trained for it, by curve."""
+    names = {curve: of_size(curve, value) for curve in ("analog", SEPARATE, JOINT, BLACK_BOX)}
+    return common.learned(cfg, {c: trained[name] for c, name in names.items() if name in trained})
+
+
+def compare_sizes(cfg, learned):
+    """``step(batch_size) -> sums`` of one size, at the SNR of the training."""
+    classical = common.classical(cfg, learned[common.KNOWN].front)
+    systems = {curve: classical[curve] for curve in (SCA, AWARE, RLS_SCA)} | learned
+    step = common.compare(cfg, systems)
+    return lambda batch_size: step(batch_size, cfg.training_snr_high_db)
+
+
+declare_sizes(users, "num_users", [MOST], ["analog", SEPARATE, JOINT])
+declare_sizes(users, "num_users", COUNTS, [BLACK_BOX])
+
+
+def first_users(cfg, system):
+    """The system with the front end of the first users."""
+    import sionna_irs as irs
+
+    front = common.new_front(cfg)
+    front.tx_phases.assign(system.front.tx_phases)
+    front.rx_phases.assign(system.front.rx_phases[: cfg.num_users])
+    return irs.HybridSystem(front, system.precoder, system.estimator)
+
+
+def reading(cfg):
+    """``step(h) -> rates`` [nat/s/Hz]: the published size, RLS with Gaussian pilots, SCA."""
+    import sionna_irs as irs
+
+    same = {"precision": cfg.precision}
+    irs.random.reset(irs.random.stream_key(cfg.seed, cfg.num_users))  # the same in resumed runs
+    initial = irs.random.complex_normal([cfg.num_tx_chains, cfg.reading_slots], "complex128")
+    pilots = common.new_pilots(cfg, cfg.reading_slots, initial=initial)
+    system = irs.HybridSystem(
+        first_users(cfg, irs.weights.load(KNOWN_WEIGHTS, **same)).front,
+        irs.SCA(cfg.num_streams, cfg.reading_iterations, **same),
+        irs.RLSEstimator(pilots, loading=0.01),
+    )
+    no = irs.snr_db_to_no(cfg.training_snr_high_db)
+    pilot_no = irs.snr_db_to_no(cfg.training_snr_high_db + cfg.reading_gain_db)
+    return lambda h: math.log(2) * system(h, no, pilot_no)["rate"]
+
+
+@users.sweep(x="user_grid", static=True)
+def curves(cfg, trained, value):
+    """All schemes on the same channels; the reading on its own, up to four users."""
+    import tensorflow as tf
+
+    here = at(cfg, "num_users", value)
+    learned = {
+        curve: first_users(here, system)
+        for curve, system in learned_at(at(cfg, "num_users", MOST), trained, MOST).items()
+        if curve != BLACK_BOX
+    }
+    step = compare_sizes(here, learned | learned_at(here, trained, value))
+    full = at(cfg.model_copy(update=common.FULL), "num_users", value)
+    read, channel = reading(full), common.new_channel(full)
+
+    def both(batch_size, _):
+        few = max(batch_size // 2, 1)
+        return step(batch_size) | {(READING, LONG): (tf.reduce_sum(read(channel(few))), few)}
+
+    return both
+
+
+@users.figure
+def draw(results, figure):
+    """Trained schemes on the left, the published reading on the right."""
+    from ...plotting import COLORS
+    from ..double.common import draw_lines
+
+    figure.set_size_inches(7.0, 3.8)
+    left, right = figure.subplots(1, 2)
+    draw_lines(left, results, RATE, {c: c for c in SHOWN})
+    left.set(xlabel="users K", ylabel="sum rate [bit/s/Hz]", title=f"{SMALL}, 8 pilots")
+    left.legend(frameon=False)
+    draw_lines(right, results, READING, {LONG: "measured"})
+    right.plot(*zip(*PUBLISHED.items(), strict=True), "x", color=COLORS[1], label="published")
+    right.set(xlabel="users K", ylabel="sum rate [nat/s/Hz]", title=f"64 x 32 antennas, {LONG}")
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.set_xticks(results.points(READING, LONG))
+
+
+PAPER = "mixed-timescale paper, Table I"
+SET_AFTER = "expectation set after measuring"
+
+
+def ratio_claim(experiment, text, source, expect, curves, x, low, high=math.inf):
+    """A claim on the ratio of two rates on the same channels."""
+    experiment.claim(
+        text,
+        source=source,
+        expect=expect,
+        check=lambda r: r.paired(RATE, *curves, x=x).ratio_between(low, high),
+    )
+
+
+def apart(first, second):
+    """Difference of two values with intervals, on different draws."""
+    return Value(first[0] - second[0], first[1] - second[2], first[2] - second[1])
+
+
+def orderings(experiment, pairs, source, sizes, unit):
+    """The first above the second on the same channels, at every size; exceptions are open."""
+    for better, worse, expect in pairs:
+        for x in sizes:
+            ratio_claim(
+                experiment, f"{better} above {worse} with {x} {unit}", source,
+                expect.get(x, expect["else"]), (better, worse), x, 1.0,
+            )  # fmt: skip
+
+
+for _curve, _shares in SHARES.items():
+    for _x, _share in zip(COUNTS, _shares, strict=True):
+        ratio_claim(
+            users,
+            f"{_curve} has at least {_share:.1%} of {RLS_SCA} with {_x} users",
+            f"{PAPER}; all with 8 pilots here; {SET_AFTER}",
+            "does-not-hold" if _curve == BLACK_BOX and _x > 2 else "holds",
+            (_curve, RLS_SCA),
+            _x,
+            _share,
+        )
+orderings(
+    users,
+    [
+        (JOINT, RLS_SCA, {"else": "holds"}),
+        (JOINT, SEPARATE, {"else": "holds"}),
+        (SEPARATE, BLACK_BOX, {1: "does-not-hold", "else": "holds"}),
+        (JOINT, AWARE, {"else": "open"}),
+    ],
+    f"{PAPER}, and beyond it the strongest classical scheme; {SET_AFTER}",
+    COUNTS,
+    "users",
+)
+for _x, _value in PUBLISHED.items():
+    users.claim(
+        f"{LONG} with {_x} users: {_value} nat/s/Hz within 5 %",
+        source=f"{PAPER}; specification 11: pilots of 20 dB, natural logarithm; {SET_AFTER}",
+        expect="does-not-hold" if _x == 2 else "holds",
+        check=lambda r, x=_x, v=_value: r.at(READING, LONG, x).within(v, 0.05 * v),
+    )

@@ -1,0 +1,113 @@
+"""Precoding from uplink pilots: what every step of a training brings, over three seeds."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+import link_sims
+from link_sims.claims import Paired, Verdict
+
+from . import common, implicit
+
+EVERY = 50
+HELD_OUT_KEY = -8  # first word of the key: no training step has it
+
+
+class Config(implicit.SystemConfig):
+    """The three trainings and the groups that judge them."""
+
+    num_steps: Annotated[int, Field(gt=0, multiple_of=EVERY)] = 800
+    held_out: link_sims.PositiveInt = 256
+    retrain: bool = True
+
+
+training = link_sims.Experiment(
+    "precoding/implicit-training",
+    title="Precoding from uplink pilots, 32 antennas, 4 users, -10 dBm",
+    config=Config,
+    profiles={
+        "smoke": {"stride": 10, "num_ant": 8, "num_users": 2, "mapping_filters": [8],
+                  "estimator_filters": [4], "cnn_width": 4, "num_steps": EVERY,
+                  "training_batch": 4, "held_out": 4},
+        "cpu": {},
+        "paper": {"num_ant": 128, "num_users": 8, "mapping_filters": [512, 2048, 2048],
+                  "estimator_filters": [128, 512, 512], "cnn_width": 1024,
+                  "num_steps": 40_000, "training_batch": 1024, "held_out": 4000},
+    },
+    metrics={**common.METRICS, **common.TRAINING_METRICS},
+    x_label="training step",
+)  # fmt: skip
+
+
+def held_out(cfg, curve):
+    """``call -> sums``: rate and share at positions of the validation part, always the same."""
+    import sionna_irs as irs
+
+    _, draw = implicit.bands(cfg, "validation")
+
+    def evaluate(call):
+        irs.random.reset(irs.random.stream_key(HELD_OUT_KEY))
+        h_ul, h_dl = draw(cfg.held_out, cfg.training_ul_power_dbm)
+        v, _ = call(h_ul, 1.0, sounding=True)
+        return common.compare(cfg, h_dl, {curve: lambda h, no: v})
+
+    return evaluate
+
+
+def declare(curve):
+    """Training of one system."""
+
+    @training.recursion(curve, length="num_steps", seeds=3, record_every=EVERY)
+    def train(cfg, seed):
+        return implicit.training_of(
+            cfg, curve, curve, curves=[(common.RATE, curve), (common.SHARE, curve)],
+            evaluate=held_out(cfg, curve), every=EVERY,
+        )  # fmt: skip
+
+
+for _curve in implicit.WEIGHTS:
+    declare(_curve)
+
+
+@training.figure
+def draw(results, figure):
+    """Shares of the reference over the steps, intervals over the seeds; where the goal changes."""
+    from ...plotting import panel
+
+    cfg = results.config
+    figure.set_size_inches(3.8, 4.0)
+    axes = figure.subplots()
+    panel(axes, results, common.SHARE)
+    axes.axvline(cfg.pretraining_share * cfg.num_steps, color="k", linestyle=":", linewidth=0.9)
+    axes.set_ylim(bottom=0)
+    axes.set_title(results.experiment.title)
+
+
+def at_the_end(results, better, worse):
+    """The first curve is above the second with every seed."""
+    pairs = results.paired(common.SHARE, better, worse, x=results.config.num_steps)
+    gaps = [a / total - b / other for (a, total), (b, other) in zip(pairs.a, pairs.b, strict=True)]
+    return Verdict(min(gaps) > 0, f"smallest difference of {len(gaps)} seeds {min(gaps):.4g}")
+
+
+def still_rising(results, curve):
+    """The end is above the value after four fifths of the steps, seed by seed."""
+    last = results.config.num_steps
+    steps = last, EVERY * int(0.8 * last / EVERY)
+    return Paired(*(results.paired(common.SHARE, curve, curve, x=x).a for x in steps)).greater()
+
+
+for _worse in (implicit.BLOCKS, implicit.BLACK_BOX):
+    training.claim(
+        f"learned as one ends above {_worse} with every seed",
+        source=implicit.PAPER,
+        expect="holds",
+        check=lambda r, worse=_worse: at_the_end(r, implicit.JOINT, worse),
+    )
+for _curve in implicit.WEIGHTS:
+    training.claim(
+        f"the rate still rises over the last fifth of the steps: {_curve}",
+        source="specification: expect thousands of steps",
+        expect="holds",
+        check=lambda r, curve=_curve: still_rising(r, curve),
+    )
