@@ -127,16 +127,19 @@ def _finished(experiment, config, records):
 
 
 def _simulate(experiment, config, store, mode, progress):
+    from sionna_irs.linalg import plain_graphs
+
     from .recursion import run_recursion
     from .sweep import run_sweep
 
     trained = {}
-    for name, recursion in experiment.recursions.items():
-        trained[name] = run_recursion(config, store, mode, recursion, trained, progress)
     if experiment.table_run and not any(r["kind"] == "table" for r in store.records):
         store.append({"kind": "table", "rows": _finite(experiment.table_run(config))})
-    if experiment.sweep_run:
-        return trained, run_sweep(experiment, config, store, mode, trained, progress)
+    with plain_graphs(mode == "graph"):
+        for name, recursion in experiment.recursions.items():
+            trained[name] = run_recursion(config, store, mode, recursion, trained, progress)
+        if experiment.sweep_run:
+            return trained, run_sweep(experiment, config, store, mode, trained, progress)
     return trained, 0.0
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer, require_integer
-from ..linalg import hermitian_eig, hpd_inverse, hpd_whitener
+from ..linalg import has_kernels, hermitian_eig, hpd_inverse, hpd_whitener
 from .streams import (
     HYBRID_INPUTS,
     combine,
@@ -63,7 +63,8 @@ class SCA(LinkLayer):
     method : "auto", "eigh" or "newton"
         "eigh" decomposes C by TensorFlow's kernel, the fastest in eager mode and in plain graphs,
         which XLA refuses to compile; "newton" inverts and is right everywhere. "auto": "eigh" in
-        eager mode, "newton" in graphs, which cannot know whether XLA will compile them.
+        eager mode and within :func:`sionna_irs.linalg.plain_graphs`, "newton" in other graphs,
+        which cannot know whether XLA will compile them.
 
     Input
     -----
@@ -151,7 +152,7 @@ class SCA(LinkLayer):
         users = h_eq.shape[-3]
         require_integer("num_streams", self.num_streams, high=min(h_eq.shape[-2:]))
         num_iter = self.num_iter if num_iter is None else num_iter
-        kernels = self.method == "eigh" or (self.method == "auto" and tf.executing_eagerly())
+        kernels = self.method == "eigh" or (self.method == "auto" and has_kernels())
         eig = "kernel" if kernels else "jacobi"
         h_eq, r_w, gram, no = map(tf.stop_gradient, (h_eq, r_w, gram, self.real(no)))
         # Whitened transmit chains and unit noise: power is the Frobenius norm, and everything of

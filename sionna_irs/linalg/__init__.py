@@ -9,17 +9,20 @@ Eigenvalues and singular values come in descending order.
 """
 
 from .decompose import column_space, dominant_singular_vectors, hermitian_eig, hermitian_sqrt, svd
+from .plain import has_kernels, plain_graphs
 from .solve import hpd_inverse, hpd_logdet, hpd_solve, hpd_whitener, ridge_pinv
 
 __all__ = [
     "column_space",
     "dominant_singular_vectors",
     "hermitian_eig",
+    "has_kernels",
     "hermitian_sqrt",
     "hpd_inverse",
     "hpd_logdet",
     "hpd_solve",
     "hpd_whitener",
+    "plain_graphs",
     "ridge_pinv",
     "svd",
 ]

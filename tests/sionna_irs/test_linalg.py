@@ -197,6 +197,34 @@ def test_wrong_shapes(call, text):
         call()
 
 
+def test_kernel_of_eigenvalues_agrees_and_refuses_xla():
+    a = RNG.standard_normal((3, 4, 4)) + 1j * RNG.standard_normal((3, 4, 4))
+    a = tf.constant(a + a.conj().swapaxes(-1, -2))
+    w, v = linalg.hermitian_eig(a, "kernel")
+    np.testing.assert_allclose(w, linalg.hermitian_eig(a)[0], atol=1e-12)
+    rebuilt = v @ tf.linalg.diag(tf.cast(w, v.dtype)) @ tf.linalg.adjoint(v)
+    np.testing.assert_allclose(rebuilt, a, atol=1e-12)
+    for part in (0, 1):
+        compiled = tf.function(lambda x, i=part: linalg.hermitian_eig(x, "kernel")[i],
+                               jit_compile=True)  # fmt: skip
+        with pytest.raises(tf.errors.InvalidArgumentError, match="unsupported operations"):
+            compiled(a)
+    with pytest.raises(ValueError, match="method = 'qr'"):
+        linalg.hermitian_eig(a, "qr")
+
+
+def test_kernels_are_for_eager_mode_and_graphs_said_to_be_plain():
+    def traced():
+        return bool(tf.function(lambda: tf.constant(linalg.has_kernels()))())
+
+    assert linalg.has_kernels() and not traced()
+    with linalg.plain_graphs():
+        assert traced()
+        with linalg.plain_graphs(False):
+            assert traced()
+    assert not traced()
+
+
 def test_banned_operations():
     """Complex operations that XLA breaks, and random numbers from elsewhere."""
     banned = re.compile(

@@ -141,13 +141,17 @@ TWO_STAGES = {
 }
 
 
-def declare(experiment, recursions=TWO_STAGES, seeds=1, every=100):
-    """Trainings of the system in stages, which a sweep finds by their names."""
-    for name, (kind, before) in recursions.items():
+def declare(experiment, recursions=TWO_STAGES, seeds=1, every=100, lengths=None):
+    """Trainings of the system in stages, which a sweep finds by their names.
 
-        @experiment.recursion(name, "stage_steps", seeds, every, before)
-        def training(cfg, seed, initial=None, kind=kind, name=name):
-            return stage(cfg, kind, name, initial)
+    ``lengths`` names the fields with the steps of stages that differ from the others.
+    """
+    for name, (kind, before) in recursions.items():
+        length = (lengths or {}).get(name, "stage_steps")
+
+        @experiment.recursion(name, length, seeds, every, before)
+        def training(cfg, seed, initial=None, kind=kind, name=name, length=length):
+            return stage(cfg, kind, name, initial, num_steps=getattr(cfg, length))
 
 
 def declare_whole(experiment, curves=(ONE_STAGE, BLACK_BOX), seeds=1, every=100):

@@ -20,9 +20,15 @@ class Config(common.TrainedConfig):
 
     snr_db: link_sims.Grid = [10]
     num_steps: link_sims.PositiveInt = 3000
+    num_analog_steps: link_sims.PositiveInt = 7000
     num_iter: link_sims.PositiveInt = 40
     batch_size: link_sims.PositiveInt = 32
     max_units: link_sims.PositiveInt = 8
+
+    @property
+    def analog_steps(self):
+        """Steps of the first stage; shipped weights need none."""
+        return self.num_analog_steps if self.retrain else 0
 
 
 full = link_sims.Experiment(
@@ -30,15 +36,17 @@ full = link_sims.Experiment(
     title="Hybrid beamforming, 64 and 32 antennas, 4 users of 4 streams",
     config=Config,
     profiles={
-        "smoke": {**common.FULL, **common.SMOKE, "batch_size": 2},
+        "smoke": {**common.FULL, **common.SMOKE, "num_symbols": 16, "num_layers": 5,
+                  "batch_size": 2},
         "cpu": common.FULL,
-        "paper": {**common.FULL, "num_steps": 20_000, "snr_db": [-5, 0, 5, 10, 15, 20],
+        "paper": {**common.FULL, "num_steps": 20_000, "num_analog_steps": 20_000,
+                  "snr_db": [-5, 0, 5, 10, 15, 20],
                   "training_snr_low_db": -5.0, "training_snr_high_db": 20.0, "retrain": True},
     },
     metrics=common.METRICS,
     x_label="SNR [dB]",
 )  # fmt: skip
-common.declare(full)
+common.declare(full, lengths={"analog": "analog_steps"})
 
 
 def declare_weights(curve, name):

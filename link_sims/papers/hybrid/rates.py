@@ -72,7 +72,7 @@ def draw(results, figure):
     known = {SCA: SCA, KNOWN: KNOWN}
     shown = (JOINT, SEPARATE, AWARE, SHRUNK_SCA, RLS_SCA, BLACK_BOX, RLS_ZF)
     draw_lines(axes, results, common.RATE, {c: c for c in shown}, "-")
-    draw_lines(axes, results, common.RATE, known, "--")
+    draw_lines(axes, results, common.RATE, known, "--", first=len(shown))
     axes.set(xlabel="SNR [dB]", ylabel="sum rate [bit/s/Hz]")
     axes.set_title(results.experiment.title, fontsize=8)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)

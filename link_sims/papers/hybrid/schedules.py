@@ -4,7 +4,7 @@ import link_sims
 
 from . import common
 from .common import AWARE, JOINT, ONE_STAGE, RLS_SCA
-from .schemes import SEEDS, draw_seeds, ordering, seeded
+from .schemes import SEEDS, of_seed, ordering, seeded
 
 
 class Config(common.HybridConfig):
@@ -48,7 +48,24 @@ def curves(cfg, trained):
 @schedules.figure
 def draw(results, figure):
     """Mean over the seeds, and the seeds as points."""
-    draw_seeds(results, figure, (JOINT, ONE_STAGE, AWARE, RLS_SCA))
+    from ...plotting import COLORS, MARKERS
+
+    figure.set_size_inches(4.6, 4.2)
+    axes = figure.subplots()
+    for color, marker, curve in zip(
+        COLORS, MARKERS, (JOINT, ONE_STAGE, AWARE, RLS_SCA), strict=False
+    ):
+        xs = results.points(common.RATE, of_seed(curve, 0))
+        values = [
+            [results.value(common.RATE, of_seed(curve, i), x) for i in range(SEEDS)] for x in xs
+        ]
+        means = [sum(v) / SEEDS for v in values]
+        axes.plot(xs, means, color=color, marker=marker, markerfacecolor="none", label=curve)
+        for i in range(SEEDS):
+            axes.plot(xs, [v[i] for v in values], ".", color=color, markersize=3)
+    axes.set(xlabel=results.experiment.x_label, ylabel="sum rate [bit/s/Hz]")
+    axes.set_title(results.experiment.title, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
 
 PAPER = "mixed-timescale paper, Fig. 13"

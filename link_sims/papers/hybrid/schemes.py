@@ -8,9 +8,10 @@ spends the last on the rate, "separate" on the estimator again.
 import link_sims
 
 from . import common
-from .common import AWARE, BLACK_BOX, JOINT, RLS_SCA, RLS_ZF, SEPARATE
+from .common import AWARE, BLACK_BOX, JOINT, KNOWN, RLS_SCA, RLS_ZF, SCA, SEPARATE
 
 SEEDS = 3
+SHOWN = (SCA, KNOWN, JOINT, AWARE, SEPARATE, RLS_SCA, BLACK_BOX, RLS_ZF)
 
 
 class Config(common.HybridConfig):
@@ -56,30 +57,27 @@ def curves(cfg, trained):
     return common.compare(cfg, seeded(cfg, trained))
 
 
-def draw_seeds(results, figure, shown):
-    """Mean over the seeds, and the seeds as points."""
-    from ...plotting import COLORS, MARKERS
-
-    figure.set_size_inches(4.6, 4.4)
-    axes = figure.subplots()
-    for color, marker, curve in zip(COLORS, MARKERS, shown, strict=False):
-        xs = results.points(common.RATE, of_seed(curve, 0))
-        values = [
-            [results.value(common.RATE, of_seed(curve, i), x) for i in range(SEEDS)] for x in xs
-        ]
-        means = [sum(v) / SEEDS for v in values]
-        axes.plot(xs, means, color=color, marker=marker, markerfacecolor="none", label=curve)
-        for i in range(SEEDS):
-            axes.plot(xs, [v[i] for v in values], ".", color=color, markersize=3)
-    axes.set(xlabel=results.experiment.x_label, ylabel="sum rate [bit/s/Hz]")
-    axes.set_title(results.experiment.title, fontsize=8)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
-
-
 @schemes.figure
 def draw(results, figure):
-    """Mean over the seeds, and the seeds as points."""
-    draw_seeds(results, figure, (JOINT, SEPARATE, AWARE, RLS_SCA, BLACK_BOX, RLS_ZF))
+    """A row for every scheme, at the first SNR: the seeds as points with their intervals."""
+    from ...plotting import COLORS, MARKERS
+
+    figure.set_size_inches(5.0, 3.2)
+    axes = figure.subplots()
+    snr_db = results.config.snr_db[0]
+    for index in range(SEEDS):
+        for row, curve in enumerate(reversed(SHOWN)):
+            value = results.value(common.RATE, of_seed(curve, index), snr_db)
+            low, high = results.interval(common.RATE, of_seed(curve, index), snr_db)
+            axes.errorbar(
+                value, row + 0.2 * (index - 1), xerr=[[value - low], [high - value]],
+                color=COLORS[index], marker=MARKERS[index], markerfacecolor="none", capsize=2,
+                label=f"seed {index + 1}" if row == 0 else None,
+            )  # fmt: skip
+    axes.set_yticks(range(len(SHOWN)), reversed(SHOWN))
+    axes.set(xlabel=f"sum rate at {snr_db:g} dB [bit/s/Hz]")
+    axes.set_title(results.experiment.title, fontsize=8)
+    axes.legend(frameon=False)
 
 
 def ordering(experiment, better, worse, source, x, metric=common.RATE):
