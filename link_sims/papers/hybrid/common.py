@@ -180,6 +180,24 @@ def learned(cfg, trained, seed=0):
     return systems
 
 
+def ship(experiment, weights):
+    """Weights {curve: name} that the package brings along."""
+    for curve, name in weights.items():
+
+        @experiment.ship(name)
+        def shipped(cfg, trained, curve=curve):
+            return learned(cfg, trained)[curve]
+
+
+def learned_or_shipped(cfg, trained, weights):
+    """Systems by curve: of this run where it trains, else those that the package brings along."""
+    import sionna_irs as irs
+
+    if cfg.retrain:
+        return learned(cfg, trained)
+    return {c: irs.weights.load(name, precision=cfg.precision) for c, name in weights.items()}
+
+
 # Stage of a training -> what it moves.
 STAGES = {
     "analog": ("front", "precoder"),

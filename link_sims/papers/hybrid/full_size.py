@@ -5,6 +5,7 @@ references, which show what analog beams from statistics cost.
 """
 
 import link_sims
+from link_sims.claims import Verdict
 
 from . import common
 from .common import AWARE, JOINT, KNOWN, LMMSE_SCA, RLS_SCA, SCA
@@ -47,18 +48,7 @@ full = link_sims.Experiment(
     x_label="SNR [dB]",
 )  # fmt: skip
 common.declare(full, lengths={"analog": "analog_steps"})
-
-
-def declare_weights(curve, name):
-    """Weights of a curve that are shipped."""
-
-    @full.ship(name)
-    def shipped(cfg, trained):
-        return common.learned(cfg, trained)[curve]
-
-
-for _curve, _name in WEIGHTS.items():
-    declare_weights(_curve, _name)
+common.ship(full, WEIGHTS)
 
 
 def references(cfg, front, h, no):
@@ -94,13 +84,7 @@ def curves(cfg, trained):
     """All schemes on the same channels."""
     import tensorflow as tf
 
-    import sionna_irs as irs
-
-    learned = (
-        common.learned(cfg, trained)
-        if cfg.retrain
-        else {c: irs.weights.load(n, precision=cfg.precision) for c, n in WEIGHTS.items()}
-    )
+    learned = common.learned_or_shipped(cfg, trained, WEIGHTS)
     front, channel = learned[KNOWN].front, common.new_channel(cfg)
     long = common.classical(cfg, front, num_symbols=80)[RLS_SCA]
     systems = {**common.classical(cfg, front), **learned, LONG: long}
@@ -157,4 +141,46 @@ for _other, _source, _expect in (
         source=_source,
         expect=_expect,
         check=lambda r, b=_other: r.paired(common.RATE, JOINT, b, x=10).greater(),
+    )
+
+
+class StabilityConfig(common.HybridConfig):
+    """The first steps, which are the largest."""
+
+    num_steps: link_sims.PositiveInt = 150
+
+
+stability = link_sims.Experiment(
+    "hybrid/full-stability",
+    title="First steps of trainings at the published size, five seeds",
+    config=StabilityConfig,
+    profiles={
+        "smoke": common.SMOKE,
+        "cpu": common.FULL,
+        "paper": {**common.FULL, "num_steps": 20_000},
+    },
+    metrics=common.METRICS,
+    x_label="training step",
+)
+NUM_SEEDS, EVERY = 5, 50
+common.declare(
+    stability,
+    {name: kind for name, kind in common.TWO_STAGES.items() if name != common.SEPARATE},
+    seeds=NUM_SEEDS,
+    every=EVERY,
+)
+
+
+def finite(results, curve):
+    """Every seed reached the end; a value that is not finite stops a run."""
+    sums = results.units[common.TRAINING_RATE, curve][results.config.num_steps]
+    return Verdict(len(sums) == NUM_SEEDS, f"{len(sums)} of {NUM_SEEDS} seeds")
+
+
+for _curve in ("analog", "estimator", JOINT):
+    stability.claim(
+        f"{_curve}: all seeds end with finite values",
+        source="aim of this package; a literal transcription fails within 369 steps",
+        expect="holds",
+        check=lambda r, c=_curve: finite(r, c),
     )

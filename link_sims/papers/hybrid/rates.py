@@ -35,30 +35,13 @@ rates = link_sims.Experiment(
 )
 common.declare(rates)
 common.declare_whole(rates, [BLACK_BOX])
-
-
-def declare_weights(curve, name):
-    """Weights of a curve that are shipped."""
-
-    @rates.ship(name)
-    def shipped(cfg, trained):
-        return common.learned(cfg, trained)[curve]
-
-
-for _curve, _name in WEIGHTS.items():
-    declare_weights(_curve, _name)
+common.ship(rates, WEIGHTS)
 
 
 @rates.sweep(x="snr_db")
 def curves(cfg, trained):
     """Learned and classical schemes on the same channels."""
-    import sionna_irs as irs
-
-    learned = (
-        common.learned(cfg, trained)
-        if cfg.retrain
-        else {c: irs.weights.load(n, precision=cfg.precision) for c, n in WEIGHTS.items()}
-    )
+    learned = common.learned_or_shipped(cfg, trained, WEIGHTS)
     return common.compare(cfg, {**common.classical(cfg, learned[KNOWN].front), **learned})
 
 
