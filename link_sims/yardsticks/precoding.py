@@ -23,7 +23,7 @@ def precoding():
         few = draw(_PLAIN_GROUPS, cfg.power_dbm).numpy().astype(complex)
         plain = table.plain_milliseconds(few)
         times = {}
-        for name, precoder in table.compiled(cfg, _SIZE[0]).items():
+        for name, precoder in table.compiled(cfg, *_SIZE).items():
             for batch in (1, _BATCH):
                 h = draw(batch, cfg.power_dbm)
                 times[name, batch] = milliseconds(lambda f=precoder, h=h: f(h)) / batch

@@ -8,6 +8,7 @@ from . import common, structured
 SIZES = [(16, 2), (32, 2), (32, 8), (32, 12), (64, 4), (64, 12)]
 PLAIN, REDUCED = "WMMSE-100, plain NumPy", "WMMSE-100, reduced, compiled"
 STRUCTURED, REFINED, ZF = "structured", "structured, 3 WMMSE steps", "ZF"
+UNFOLDED = "unfolded WMMSE"
 CALIBRATED, CALIBRATED_LARGE = "calibrated ZF, 256-512-512", "calibrated ZF, 512-2048-2048"
 PUBLISHED_MS = {(32, 8): (171.36, 0.46)}  # WMMSE, calibrated
 
@@ -18,6 +19,7 @@ class Config(common.PrecodingConfig):
     num_sizes: link_sims.PositiveInt = len(SIZES)
     batches: list[link_sims.PositiveInt] = [1, 1000]
     power_dbm: float = -10.0
+    num_layers: link_sims.PositiveInt = 20
     num_plain: link_sims.PositiveInt = 3
     num_repeats: link_sims.PositiveInt = 7
 
@@ -33,7 +35,7 @@ run_times = link_sims.Experiment(
     answers=["Calibration Table III"],
     config=Config,
     profiles={
-        "smoke": {"num_sizes": 1, "batches": [1], "stride": 10, "num_plain": 1,
+        "smoke": {"num_sizes": 1, "batches": [1], "stride": 10, "num_plain": 1, "num_layers": 2,
                   "num_repeats": 1},
         "cpu": {},
         "paper": {"num_plain": 20, "num_repeats": 30},
@@ -43,8 +45,8 @@ run_times = link_sims.Experiment(
 )  # fmt: skip
 
 
-def compiled(cfg, num_ant):
-    """Precoders of one number of antennas, by curve; no time depends on weights."""
+def compiled(cfg, num_ant, num_users):
+    """Precoders of one size, by curve; no time depends on weights."""
     import tensorflow as tf
 
     import sionna_irs as irs
@@ -59,9 +61,13 @@ def compiled(cfg, num_ant):
         CALIBRATED: common.new_calibrated(cfg, num_ant, [256, 512, 512]),
         CALIBRATED_LARGE: common.new_calibrated(cfg, num_ant, [512, 2048, 2048]),
         REDUCED: common.wmmse(cfg, 100),
+        UNFOLDED: irs.UnfoldedWMMSE(cfg.num_layers, num_ant, num_users, **same),
     }
+    # 20 unrolled layers take XLA minutes, and products of matrices gain little from it.
     return {
-        name: tf.function(lambda h, f=layer: f(h, 1.0), jit_compile=True, autograph=False)
+        name: tf.function(
+            lambda h, f=layer: f(h, 1.0), jit_compile=name != UNFOLDED, autograph=False
+        )
         for name, layer in layers.items()
     }
 
@@ -74,7 +80,7 @@ def rows(cfg):
     found = []
     for size in SIZES[: cfg.num_sizes]:
         draw = common.groups(cfg, *size)
-        precoders = compiled(cfg, size[0])
+        precoders = compiled(cfg, *size)
         for batch in cfg.batches:
             h = draw(batch, cfg.power_dbm)
             for name, precoder in precoders.items():
@@ -109,7 +115,7 @@ def draw(results, figure):
     axes = figure.subplots()
     sizes = [s for s in SIZES if results.points(metric(s), ZF)]
     for index, name in enumerate(
-        (PLAIN, REDUCED, CALIBRATED_LARGE, CALIBRATED, REFINED, STRUCTURED, ZF)
+        (PLAIN, REDUCED, UNFOLDED, CALIBRATED_LARGE, CALIBRATED, REFINED, STRUCTURED, ZF)
     ):
         points = results.points(metric(sizes[0]), name)
         for batch, fill in zip((points[0], points[-1]), (COLORS[index], "none"), strict=True):
