@@ -20,7 +20,7 @@ FULL = {
 }  # fmt: skip
 # Seconds: the sizes of the algorithms stay, the trainings do not train.
 SMOKE = {
-    "num_symbols": 2, "num_layers": 1, "width": 8, "batch_size": 8, "max_units": 2,
+    "num_symbols": 4, "num_layers": 1, "width": 8, "batch_size": 8, "max_units": 2,
     "num_steps": 2, "training_batch": 4, "num_iter": 3,
 }  # fmt: skip
 

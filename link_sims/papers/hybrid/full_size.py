@@ -116,10 +116,10 @@ within(RANDOM, 41.3, SPEC)
 within(SCA, 46.9, f"{SPEC}: trained phases")
 within(DIGITAL, 127.7, SPEC)
 within(BLOCKS, 119.1, SPEC)
-for _share, _expect in ((0.87, "holds"), (0.9, "does-not-hold")):
+for _share, _expect in ((0.87, "holds"), (0.9, "open")):
     full.claim(
-        f"unfolded SCA of 5 layers has at least {100 * _share:g} % of SCA with known channels",
-        source="aim of this package: 90 %; prototype 88 %; expectations set from the first run",
+        f"unfolded SCA has at least {100 * _share:g} % of SCA with known channels",
+        source="aim of this package: 90 %, which 8 layers reach and 5 do not; prototype 88 %",
         expect=_expect,
         check=lambda r, low=_share: r.paired(common.RATE, KNOWN, SCA, x=10).ratio_between(low, 1.1),
     )

@@ -26,7 +26,7 @@ rates = link_sims.Experiment(
     answers=["Unfolding Fig. 10"],
     config=Config,
     profiles={
-        "smoke": {**common.SMOKE, "snr_db": [10]},
+        "smoke": {**common.SMOKE, "num_symbols": 8, "num_layers": 4, "width": 256, "snr_db": [10]},
         "cpu": {},
         "paper": {**common.FULL, "num_steps": 20_000, "retrain": True},
     },
