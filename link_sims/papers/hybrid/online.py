@@ -45,13 +45,7 @@ online = link_sims.Experiment(
     answers=["Unfolding Fig. 17", "Unfolding Fig. 18"],
     config=Config,
     profiles={
-        "smoke": {
-            **common.SMOKE,
-            "num_symbols": 4,
-            "snr_db": [10],
-            "num_frames": 2,
-            "num_passes": 2,
-        },  # fmt: skip
+        "smoke": {**common.SMOKE, "snr_db": [10], "num_frames": 2, "num_passes": 2},
         "cpu": {},
         "paper": {**common.FULL, "num_steps": 20_000},
     },
