@@ -298,6 +298,7 @@ def test_gradient_of_the_quantiser():
         np.testing.assert_allclose(tape.gradient(sent, x)[0], slopes, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_value", [1, 2])
 def test_autoencoder_learns(per_value):
     """A hundred steps halve the way from nothing sent to one-bit Lloyd-Max."""
