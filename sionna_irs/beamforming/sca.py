@@ -153,7 +153,7 @@ class SCA(LinkLayer):
         require_integer("num_streams", self.num_streams, high=min(h_eq.shape[-2:]))
         num_iter = self.num_iter if num_iter is None else num_iter
         kernels = self.method == "eigh" or (self.method == "auto" and has_kernels())
-        eig = "kernel" if kernels else "jacobi"
+        eig, solver = ("kernel", "cholesky") if kernels else ("jacobi", "auto")
         h_eq, r_w, gram, no = map(tf.stop_gradient, (h_eq, r_w, gram, self.real(no)))
         # Whitened transmit chains and unit noise: power is the Frobenius norm, and everything of
         # order one, however small the path gains.
@@ -169,7 +169,7 @@ class SCA(LinkLayer):
         groups = users if self.power == "per_user" else 1
 
         def body(i, f, fields, noise, u, tau):
-            w = combine(h, f, fields, noise)
+            w = combine(h, f, fields, noise, solver)
             if self.update == "wmmse":
                 u = 1 / stream_mse(fields, noise, w)
             f, tau = _precoders(h, w, u, error, tau, kernels)
@@ -182,7 +182,7 @@ class SCA(LinkLayer):
         tau = tf.zeros_like(u[..., :groups, 0])  # not known yet
         start = (tf.constant(0), f, received_fields(h, f), noise_covariance(f, r_w, error), u, tau)
         _, f, fields, noise, u, tau = tf.while_loop(lambda i, *_: i < num_iter, body, start)
-        w = combine(h, f, fields, noise) / root
+        w = combine(h, f, fields, noise, solver) / root
         f = tf.ensure_shape(
             tf.linalg.matmul(whitener, f), [*h_eq.shape[:-2], h_eq.shape[-1], self.num_streams]
         )

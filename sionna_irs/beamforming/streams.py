@@ -72,10 +72,10 @@ def noise_covariance(f, r_w, error=None):
     return r_w + leak[..., None, None] * tf.eye(r_w.shape[-1], dtype=r_w.dtype)
 
 
-def combine(h, f, fields, noise):
-    """MMSE combiners [..., K, m, N_s]."""
+def combine(h, f, fields, noise, method="auto"):
+    """MMSE combiners [..., K, m, N_s]; `method` as in :func:`sionna_irs.linalg.hpd_solve`."""
     covariance = tf.linalg.matmul(fields, fields, adjoint_b=True) + noise
-    return hpd_solve(covariance, tf.linalg.matmul(h, f))
+    return hpd_solve(covariance, tf.linalg.matmul(h, f), method)
 
 
 def stream_mse(fields, noise, w):

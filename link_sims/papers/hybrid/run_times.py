@@ -39,7 +39,7 @@ run_times = link_sims.Experiment(
 
 
 def algorithms(cfg, front, r_w, gram, no):
-    """{curve: function of received pilots}, each compiled as was measured faster."""
+    """{curve: functions of received pilots}, the ways to compile it that may be fastest."""
     import tensorflow as tf
 
     import sionna_irs as irs
@@ -48,9 +48,15 @@ def algorithms(cfg, front, r_w, gram, no):
         return tf.function(function, jit_compile=True, autograph=False)
 
     def classical(num_iter):
-        # XLA refuses the eigendecomposition, without which an iteration takes twice as long.
-        sca = irs.SCA(cfg.num_streams, num_iter, method="eigh", **same)
-        return tf.function(lambda y: sca(estimate(y), r_w, gram, no), autograph=False)
+        # XLA refuses the eigendecomposition, which is fastest in a batch; alone, inverses are.
+        kernel, inverse = (
+            irs.SCA(cfg.num_streams, num_iter, method=method, **same)
+            for method in ("eigh", "newton")
+        )
+        return [
+            tf.function(lambda y: kernel(estimate(y), r_w, gram, no), autograph=False),
+            xla(lambda y: inverse(least(y, no), r_w, gram, no)),
+        ]
 
     same = {"precision": cfg.precision}
     system, black_box = common.new_system(cfg), common.new_black_box(cfg).precoder
@@ -58,9 +64,9 @@ def algorithms(cfg, front, r_w, gram, no):
     least = irs.RLSEstimator(common.new_pilots(cfg, cfg.long), loading=0.01, **same)
     estimate = xla(lambda y: least(y, no))
     return {
-        UNFOLDED: xla(lambda y: system.precoder(system.estimator(y, no), r_w, gram, no)),
-        COLLAPSED: xla(lambda y: system.precoder(y @ matrix + constant, r_w, gram, no)),
-        BLACK_BOX: xla(lambda y: black_box(y, no, gram)),
+        UNFOLDED: [xla(lambda y: system.precoder(system.estimator(y, no), r_w, gram, no))],
+        COLLAPSED: [xla(lambda y: system.precoder(y @ matrix + constant, r_w, gram, no))],
+        BLACK_BOX: [xla(lambda y: black_box(y, no, gram))],
         SCA_50: classical(cfg.iterations[0]),
         SCA_10: classical(cfg.iterations[1]),
     }
@@ -77,11 +83,13 @@ def times(cfg):
         for slots in (cfg.num_symbols, cfg.long)
     }
     found = {}
-    for curve, function in algorithms(cfg, front, r_w, gram, no).items():
+    for curve, functions in algorithms(cfg, front, r_w, gram, no).items():
         y = observed[cfg.long if curve in (SCA_50, SCA_10) else cfg.num_symbols]
         for batch in cfg.batches:
-            calls = [lambda f=function, y=y[:batch]: f(y)] * (1 + cfg.num_repeats)
-            found[curve, batch] = milliseconds(calls) / batch
+            found[curve, batch] = min(
+                milliseconds([lambda f=f, y=y[:batch]: f(y)] * (1 + cfg.num_repeats)) / batch
+                for f in functions
+            )
     calls = plain_calls(cfg, observed[cfg.long], r_w, gram, no)
     found[PLAIN, min(cfg.batches)] = milliseconds(calls)
     return found
@@ -160,8 +168,8 @@ for _fast, _slow, _batch, _bound in (
 ):
     run_times.claim(
         f"{_fast} is at least {_bound} times faster than {_slow} in a batch of {_batch}",
-        source=AIM,
-        expect="holds",
+        source=f"{AIM}; alone, SCA compiled by XLA is too fast for that",
+        expect="does-not-hold" if _batch == 1 else "holds",
         check=lambda r, p=(_slow, _fast, _batch), b=_bound: ratio(r, *p).greater(b),
     )
 run_times.claim(
