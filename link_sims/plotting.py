@@ -3,7 +3,7 @@
 import io
 import math
 
-__all__ = ["COLORS", "MARKERS", "error_bar", "panel", "render", "shown_value"]
+__all__ = ["COLORS", "MARKERS", "draw_lines", "error_bar", "panel", "render", "shown_value"]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 MARKERS = "osD^vP*X"
@@ -134,3 +134,18 @@ def _upper_bounds(axes, kind, points, values, ends, color):
     bounds = [(x, end[1]) for x, v, end in zip(points, values, ends, strict=True) if v == 0]
     if bounds:
         axes.plot(*zip(*bounds, strict=True), linestyle="none", marker=r"$\downarrow$", color=color)
+
+
+def draw_lines(axes, results, metric, labels, style="-", first=0):
+    """Curves with intervals: {curve: label}."""
+    for index, (curve, label) in enumerate(labels.items(), first):
+        points = results.points(metric, curve)
+        values = [results.value(metric, curve, x) for x in points]
+        ends = [results.interval(metric, curve, x) for x in points]
+        error = [[v - e[0] for v, e in zip(values, ends, strict=True)],
+                 [e[1] - v for v, e in zip(values, ends, strict=True)]]  # fmt: skip
+        axes.errorbar(
+            points, values, yerr=error, linestyle=style, color=COLORS[index % len(COLORS)],
+            marker=MARKERS[index % len(MARKERS)], markerfacecolor="none", capsize=2,
+            elinewidth=0.7, label=label,
+        )  # fmt: skip

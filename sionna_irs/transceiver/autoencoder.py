@@ -18,9 +18,7 @@ from .symbol_networks import (
 
 __all__ = ["SurfaceAutoencoder"]
 
-_SURFACE_INPUTS = (
-    "csi", "cascaded_csi", "received", "received_noisy", "static", "policy",
-)  # fmt: skip
+_SURFACE_INPUTS = ("csi", "cascaded_csi", "received", "received_noisy", "static", "policy")
 _DECODER_INPUTS = ("y_and_h", "y", "y_and_h_ref", "h_only", "codebook")
 
 

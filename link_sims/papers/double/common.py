@@ -111,6 +111,8 @@ def paired_gain(results, a, b, x, metric="capacity"):
 
 def draw_panels(figure, results, k_factors, metric="capacity"):
     """A panel for every Rician factor, one legend."""
+    from ...plotting import draw_lines
+
     figure.set_size_inches(2.4 * len(k_factors) + 0.6, 3.6)
     panels = figure.subplots(1, len(k_factors), sharey=True, squeeze=False)[0]
     for axes, k in zip(panels, k_factors, strict=True):
@@ -122,23 +124,6 @@ def draw_panels(figure, results, k_factors, metric="capacity"):
     lines, labels = panels[0].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(results.experiment.title, fontsize=8)
-
-
-def draw_lines(axes, results, metric, labels, style="-", first=0):
-    """Curves with intervals: {curve: label}."""
-    from ...plotting import COLORS, MARKERS
-
-    for index, (curve, label) in enumerate(labels.items(), first):
-        points = results.points(metric, curve)
-        values = [results.value(metric, curve, x) for x in points]
-        ends = [results.interval(metric, curve, x) for x in points]
-        error = [[v - e[0] for v, e in zip(values, ends, strict=True)],
-                 [e[1] - v for v, e in zip(values, ends, strict=True)]]  # fmt: skip
-        axes.errorbar(
-            points, values, yerr=error, linestyle=style, color=COLORS[index % len(COLORS)],
-            marker=MARKERS[index % len(MARKERS)], markerfacecolor="none", capsize=2,
-            elinewidth=0.7, label=label,
-        )  # fmt: skip
 
 
 def gap_over_x(results, metric, curve, last, first):

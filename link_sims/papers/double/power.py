@@ -75,10 +75,12 @@ def blind(policy):
 @power.figure
 def draw(results, figure):
     """Capacity beyond that of random phases, which would hide the differences."""
+    from ...plotting import draw_lines
+
     figure.set_size_inches(3.8, 4.2)
     axes = figure.subplots()
     names = (GAIN, GAIN_APART, ASCENT, ASCENT_APART, ONE_START, RANDOM)
-    common.draw_lines(axes, results, "capacity", {name: name for name in names})
+    draw_lines(axes, results, "capacity", {name: name for name in names})
     axes.set(xlabel=results.experiment.x_label, ylabel="capacity [bit/s/Hz]")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
     axes.set_title(results.experiment.title)

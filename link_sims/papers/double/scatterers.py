@@ -93,11 +93,13 @@ def curves(cfg, trained, num_scatterers):
 @scatterers.figure
 def draw(results, figure):
     """A panel for every SNR."""
+    from ...plotting import draw_lines
+
     figure.set_size_inches(6.4, 3.4)
     panels = figure.subplots(1, 2)
     for axes, place in zip(panels, GEOMETRIES, strict=True):
         labels = {f"{n}, {place}": n for n in (OPTIMISED, ASCENT, EQUAL, RANDOM)}
-        common.draw_lines(axes, results, "capacity", labels)
+        draw_lines(axes, results, "capacity", labels)
         size = " x ".join(f"{x:g}" for x in GEOMETRIES[place])
         axes.set(title=f"{place}: {size} m", xlabel=results.experiment.x_label, xscale="log")
     panels[0].set_ylabel("capacity [bit/s/Hz]")

@@ -52,7 +52,7 @@ def curves(cfg, trained, value):
 @chains.figure
 def draw(results, figure):
     """Known channels dashed."""
-    from ..double.common import draw_lines
+    from ...plotting import draw_lines
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()

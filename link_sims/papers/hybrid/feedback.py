@@ -158,7 +158,7 @@ def curves(cfg, trained, num_bits):
 @feedback.figure
 def draw(results, figure):
     """Rates above the bits."""
-    from ..double.common import draw_lines
+    from ...plotting import draw_lines
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()

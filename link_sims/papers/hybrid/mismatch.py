@@ -116,7 +116,7 @@ def curve_of(test, curve):
 @mismatch.figure
 def draw(results, figure):
     """A panel for every test."""
-    from ..double.common import draw_lines
+    from ...plotting import draw_lines
 
     figure.set_size_inches(7.2, 3.2)
     panels = figure.subplots(1, len(TESTS), sharey=True)

@@ -275,8 +275,7 @@ def curves(cfg, trained):
 @online.figure
 def draw(results, figure):
     """Over frames at one SNR, mean and every superframe; over SNR after the last frame, mean."""
-    from ...plotting import COLORS, MARKERS
-    from ..double.common import draw_lines
+    from ...plotting import COLORS, MARKERS, draw_lines
 
     figure.set_size_inches(7.2, 3.6)
     left, right = figure.subplots(1, 2)

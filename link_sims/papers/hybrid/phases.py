@@ -198,7 +198,7 @@ def draw_share(results, figure):
 @steered.figure
 def draw(results, figure):
     """Resolutions as lines."""
-    from ..double.common import draw_lines
+    from ...plotting import draw_lines
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()

@@ -177,7 +177,7 @@ def unfolded(curve):
 @surface.figure
 def draw_rates(results, figure):
     """SCA as lines, the unfolded precoder dotted."""
-    from ..double.common import draw_lines
+    from ...plotting import draw_lines
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()

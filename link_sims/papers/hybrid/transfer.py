@@ -110,8 +110,7 @@ def curves(cfg, trained):
 @transfer.figure
 def draw(results, figure):
     """Rates over SNR; training over the jump."""
-    from ...plotting import COLORS
-    from ..double.common import draw_lines
+    from ...plotting import COLORS, draw_lines
 
     figure.set_size_inches(7.2, 3.4)
     left, right = figure.subplots(1, 2)

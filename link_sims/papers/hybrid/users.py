@@ -171,8 +171,7 @@ def curves(cfg, trained, value):
 @users.figure
 def draw(results, figure):
     """Trained schemes on the left, the published reading on the right."""
-    from ...plotting import COLORS
-    from ..double.common import draw_lines
+    from ...plotting import COLORS, draw_lines
 
     figure.set_size_inches(7.0, 3.8)
     left, right = figure.subplots(1, 2)

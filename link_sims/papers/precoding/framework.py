@@ -305,7 +305,7 @@ def curves(cfg, trained):
 @framework.figure
 def draw_problems(results, figure):
     """A panel for every problem; bases solid, with a network dashed."""
-    from ..double.common import draw_lines
+    from ...plotting import draw_lines
 
     figure.set_size_inches(7.2, 3.4)
     for axes, (name, bases) in zip(figure.subplots(1, len(BASES)), BASES.items(), strict=True):

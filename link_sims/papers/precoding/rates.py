@@ -125,7 +125,7 @@ def comparison(cfg, axis, value, precoders):
 
 def draw_shares(results, figure):
     """Shares of WMMSE*, a panel for every power; MRT is mostly below the frame."""
-    from ..double.common import draw_lines
+    from ...plotting import draw_lines
 
     names = [c for _, c in results.curves(common.SHARE) if not c.startswith(common.REFERENCE)]
     endings = dict.fromkeys(c.rpartition(", ")[2] if c.endswith("dBm") else "" for c in names)
