@@ -12,6 +12,7 @@ _EXPORTS = {
     name: module
     for module, names in {
         "layer": "Input LinkLayer",
+        "deploy": "frozen",
         "link": "EbnoRange Link load_model uniform_ebno",
         "arrays": "DualPolarized ULA UPA sionna_order",
         "budget": "LinkBudget db_to_linear dbm_to_watt ebno_db_to_no free_space_path_gain "

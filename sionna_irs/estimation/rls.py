@@ -1,5 +1,7 @@
 """Recursive least squares over the pilots of RF chains."""
 
+import math
+
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer
@@ -18,10 +20,14 @@ class RLSEstimator(LinkLayer):
 
     from :math:`\hat H=0`, :math:`P=\delta^{-1}I`. The result is that of weighted and loaded least
     squares, :math:`\hat H=\sum_l\beta^{L-l}y_lx_l^H\big(\sum_l\beta^{L-l}x_lx_l^H+\delta\beta^LI
-    \big)^{-1}`.
+    \big)^{-1}`. Carried is not P but a square root S of it, which has half its range of digits:
+
+    .. math:: f=S^Hx_l,\quad\alpha=\beta+\|f\|^2,\quad v=\frac{Sf}\alpha,\quad
+              S\leftarrow\beta^{-1/2}\Big(S-\frac{Sff^H}{\alpha+\sqrt{\beta\alpha}}\Big)
 
     Source: mixed-timescale deep unfolding, Algorithm 1, corrected: the real part in the
-    denominator and a P that is kept Hermitian; without both it diverges for some pilots.
+    denominator and a P that stays Hermitian; as printed it diverges for some pilots. The square
+    root is Potter's (Kaminski et al., "Discrete square root filtering", 1971).
 
     Parameters
     ----------
@@ -75,45 +81,42 @@ class RLSEstimator(LinkLayer):
     def _stacked(self, y, no):
         """The estimate of what multiplies the regressor, [..., rows, n]."""
         x = self.pilots.slots(y)
-        p = self._start(x, no)
-        h = tf.zeros_like(y[..., :1] * p[..., :1, :])
+        s = self._start(x, no)
+        h = tf.zeros_like(y[..., :1] * s[..., :1, :])
         count = y.shape[-1]
         if count <= _MAX_UNROLLED:
             for index in range(count):
-                p, h = self._slot(index, x[..., index], y[..., index], p, h)
+                s, h = self._slot(index, x[..., index], y[..., index], s, h)
         else:
             _, _, h = tf.while_loop(
                 lambda index, *_: index < count,
-                lambda index, p, h: (
+                lambda index, s, h: (
                     index + 1,
                     *self._slot(index, tf.gather(x, index, axis=-1), tf.gather(y, index, axis=-1),
-                                p, h),
+                                s, h),
                 ),
-                (tf.constant(0), p, h),
+                (tf.constant(0), s, h),
                 maximum_iterations=count,
             )  # fmt: skip
         return h
 
     def _start(self, x, no):
-        """P of no slot: [n, n], with the axes of `no` and of the users only where they differ."""
+        """S of no slot: [n, n], with the axes of `no` and of the users only where they differ."""
         delta = self.loading * no[..., None, None]
         if no.shape.rank and self.pilots.mode != "uplink":
             delta = delta[..., None, :, :]
         shape = [*x.shape[:-2], x.shape[-2], x.shape[-2]]
-        return self.cplx(1 / delta) * tf.eye(shape[-1], batch_shape=shape[:-2], dtype=self.cdtype)
+        eye = tf.eye(shape[-1], batch_shape=shape[:-2], dtype=self.cdtype)
+        return self.cplx(1 / tf.sqrt(delta)) * eye
 
-    def _slot(self, index, x, y, p, h):
-        """P and the estimate [..., rows, n] after slot `index`: x [..., n], y [..., rows]."""
-        g = tf.linalg.matvec(p, x)
-        v = g / self.cplx(self.forgetting + inner(g, x))
-        p -= v[..., None] * tf.math.conj(g)[..., None, :]
-        p = (p + tf.linalg.adjoint(p)) / (2 * self.forgetting)
-        return p, corrected(h, v, x, y)
-
-
-def inner(g, x):
-    """Re(g^H x) [..., 1], real."""
-    return tf.reduce_sum(tf.math.real(tf.math.conj(g) * x), -1, keepdims=True)
+    def _slot(self, index, x, y, s, h):
+        """S and the estimate [..., rows, n] after slot `index`: x [..., n], y [..., rows]."""
+        f = tf.linalg.matvec(s, x, adjoint_a=True)
+        alpha = self.forgetting + tf.reduce_sum(tf.square(tf.abs(f)), -1, keepdims=True)
+        g = tf.linalg.matvec(s, f)
+        step = g / self.cplx(alpha + tf.sqrt(self.forgetting * alpha))
+        s = (s - step[..., None] * tf.math.conj(f)[..., None, :]) / math.sqrt(self.forgetting)
+        return s, corrected(h, g / self.cplx(alpha), x, y)
 
 
 def corrected(h, v, x, y):

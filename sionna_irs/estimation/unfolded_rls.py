@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from ..layer import require_integer
-from .rls import RLSEstimator, corrected, inner
+from .rls import RLSEstimator, corrected
 
 __all__ = ["UnfoldedRLS"]
 
@@ -106,7 +106,7 @@ class UnfoldedRLS(RLSEstimator):
         return weight
 
     def _start(self, x, no):
-        p = super()._start(x, no)
+        p = tf.square(super()._start(x, no))  # trained layers have a P without a square root
         return p if self.num_users is None else p + tf.zeros([self.num_users, 1, 1], p.dtype)
 
     def _slot(self, index, x, y, p, h):
@@ -114,7 +114,7 @@ class UnfoldedRLS(RLSEstimator):
         q = {name: _layer(weight, index) for name, weight in self.shifts.items()}
         gamma = tf.exp(tf.gather(self.log_forgetting, index))[..., None]
         g = tf.linalg.matvec(t["g"], tf.linalg.matvec(p, x)) + q.get("g", 0)
-        v = tf.linalg.matvec(t["v"], g) / self.cplx(gamma + tf.abs(inner(g, x))) + q.get("v", 0)
+        v = tf.linalg.matvec(t["v"], g) / self.cplx(gamma + tf.abs(_inner(g, x))) + q.get("v", 0)
         p -= v[..., None] * tf.math.conj(g)[..., None, :]
         p = tf.linalg.matmul(t["p"], p) / self.cplx(gamma)[..., None] + q.get("p", 0)
         h = tf.linalg.matmul(corrected(h, v, x, y), t["w"], adjoint_b=True)
@@ -156,3 +156,8 @@ class UnfoldedRLS(RLSEstimator):
 def _layer(weight, index):
     """Complex parameters of a layer."""
     return tf.complex(*tf.unstack(tf.gather(weight, index, axis=1)))
+
+
+def _inner(g, x):
+    """Re(g^H x) [..., 1], real."""
+    return tf.reduce_sum(tf.math.real(tf.math.conj(g) * x), -1, keepdims=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sionna_irs import testing
+from sionna_irs import frozen, testing
 from sionna_irs.layer import Input, LinkLayer
 
 
@@ -143,3 +143,15 @@ def test_a_skip_needs_a_known_check_and_a_reason():
     for skip in ({"speed": "slow"}, {"modes": ""}):
         with pytest.raises(ValueError, match="a reason"):
             testing.check_layer(testing.LayerCase(Gain, {"num_ant": 3}, skip=skip))
+
+
+def test_frozen_weights_are_constants():
+    layer = Gain(3)
+    layer.a.assign([1.0, 2.0, 3.0])
+    x = tf.constant(np.array([[1, 1j, -1]], "complex64"))
+    expected = layer(x)
+    deployed = frozen(layer)
+    concrete = tf.function(lambda x: deployed(x), jit_compile=True).get_concrete_function(x)
+    layer.a.assign([0.0, 0.0, 0.0])
+    np.testing.assert_allclose(concrete(x), expected, rtol=1e-6)
+    assert not concrete.captured_inputs

@@ -1,0 +1,47 @@
+"""A trained layer ready for use: its weights are constants of whatever compiles it."""
+
+import tensorflow as tf
+
+__all__ = ["frozen"]
+
+
+def frozen(layer):
+    """The layer as a function of tensors, with the weights of this moment as constants.
+
+    A compiled function takes every variable as an argument at every call, and a network of many
+    small weights spends most of a call in a batch of one on that. Constants are also folded: what
+    depends on the weights alone is computed when the function is compiled.
+
+    Parameters
+    ----------
+    layer : keras.layers.Layer
+        Weights that change afterwards do not reach the function.
+
+    Returns
+    -------
+    callable
+        Same arguments and results as the layer.
+
+    Examples
+    --------
+    >>> import sionna_irs as irs
+    >>> import tensorflow as tf
+    >>> estimator = irs.UnfoldedRLS(irs.ChainPilots(4, 6, trainable=True), num_rx_chains=2)
+    >>> deployed = irs.frozen(estimator)
+    >>> infer = tf.function(lambda y: deployed(y, 0.1), jit_compile=True)
+    >>> infer(irs.random.complex_normal([1, 3, 2, 6])).shape
+    TensorShape([1, 3, 2, 4])
+    """
+    if not layer.built:
+        layer.build()
+    weights, states = (
+        [v.numpy() for v in variables]
+        for variables in (layer.trainable_variables, layer.non_trainable_variables)
+    )
+
+    def call(*args, **kwargs):
+        # Made here: constants of the graph that is traced, not tensors that it captures.
+        constants = ([tf.constant(v) for v in values] for values in (weights, states))
+        return layer.stateless_call(*constants, *args, **kwargs)[0]
+
+    return call
