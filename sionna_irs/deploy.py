@@ -1,5 +1,6 @@
 """A trained layer ready for use: its weights are constants of whatever compiles it."""
 
+import keras
 import tensorflow as tf
 
 __all__ = ["frozen"]
@@ -34,14 +35,12 @@ def frozen(layer):
     """
     if not layer.built:
         layer.build()
-    weights, states = (
-        [v.numpy() for v in variables]
-        for variables in (layer.trainable_variables, layer.non_trainable_variables)
-    )
+    values = [(variable, variable.numpy()) for variable in layer.variables]
 
     def call(*args, **kwargs):
         # Made here: constants of the graph that is traced, not tensors that it captures.
-        constants = ([tf.constant(v) for v in values] for values in (weights, states))
-        return layer.stateless_call(*constants, *args, **kwargs)[0]
+        constants = [(variable, tf.constant(value)) for variable, value in values]
+        with keras.StatelessScope(state_mapping=constants):
+            return layer(*args, **kwargs)
 
     return call

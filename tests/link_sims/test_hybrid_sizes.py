@@ -7,11 +7,20 @@ import pytest
 
 import sionna_irs as irs
 from link_sims import runner
-from link_sims.papers.hybrid import chains, common, depth, run_times, samples, users
+from link_sims.papers.hybrid import (
+    chains,
+    common,
+    depth,
+    pilot_modes,
+    run_times,
+    samples,
+    users,
+)
 from link_sims.yardsticks import hybrid_numpy as plain
 
 EXPERIMENTS = [
     run_times.run_times,
+    pilot_modes.pilot_modes,
     depth.depth,
     samples.samples,
     pytest.param(chains.chains, marks=pytest.mark.slow),
