@@ -11,9 +11,13 @@ def cosine_adam(peak, num_steps, warmup_steps=30):
 
 
 def training(
-    layer, optimizer, loss, curves=(), evaluate=None, every=1, variables=None, initial=None
-):
+    layer, optimizer, loss, curves=(), evaluate=None, every=1, variables=None, initial=None,
+    replicable=True,
+):  # fmt: skip
     """(start, advance) of a recursion that trains ``layer``.
+
+    Within the scope of a ``tf.distribute`` strategy every replica draws a batch of its own: the
+    step goes along the mean of their gradients, averages are means, recorded sums are added.
 
     Parameters
     ----------
@@ -33,10 +37,14 @@ def training(
         The trainable variables that are to be trained; None trains all. The others stay.
     initial : dict or None
         Final state of an earlier training of the same layer, to start from.
+    replicable : bool
+        False where ``loss`` is told what to draw, so that replicas would repeat one another.
     """
     import tensorflow as tf
 
     from sionna_irs.layer import to_dtype
+
+    from .replicas import over_replicas
 
     layer.build()
     chosen = {id(v) for v in (layer.trainable_variables if variables is None else variables)}
@@ -51,7 +59,7 @@ def training(
         slots = optimizer.start([weights[i] for i in places])
         return {"weights": weights, "averages": averages, "optimizer": slots}
 
-    def advance(state, t):
+    def gradient(state, t):
         weights, averages = list(state["weights"]), list(state["averages"])
         moving = [weights[i] for i in places]
 
@@ -65,12 +73,21 @@ def training(
                 return outcome
 
             value, sums = loss(call, t)
-        gradients = tape.gradient(value, moving, unconnected_gradients="zero")
+        return tape.gradient(value, moving, unconnected_gradients="zero"), averages, sums
+
+    def update(state, t, gradients, averages, sums):
+        weights = list(state["weights"])
+        moving = [weights[i] for i in places]
         moving, slots = optimizer.step(moving, gradients, state["optimizer"])
         for i, weight in zip(places, moving, strict=True):
             weights[i] = weight
         state = {"weights": weights, "averages": averages, "optimizer": slots}
         return state, {**sums, **(held_out(state, t) if curves else {})}
+
+    def advance(state, t):
+        if replicable and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            return over_replicas(gradient, update, state, t)
+        return update(state, t, *gradient(state, t))
 
     def held_out(state, t):
         def call(*args, **kwargs):

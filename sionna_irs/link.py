@@ -164,12 +164,36 @@ class Link(LinkLayer, keras.Model):
         """Loss of bits ``y`` and log-likelihood ratios ``y_pred``, real scalar [nat].
 
         The binary cross-entropy unless ``compile`` named a loss. Override it for other outputs;
-        Keras' own losses drop the imaginary part of complex ones.
+        Keras' own losses drop the imaginary part of complex ones. With replicas it is the loss
+        of the replica's own batch.
         """
         if self._compile_loss is not None:
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
+            loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+            # Keras' losses are shares of a mean over replicas already.
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            return loss * replicas if replicas > 1 else loss
         entropy = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(y, y_pred.dtype), y_pred)
         return tf.add_n([tf.reduce_mean(entropy), *self.losses])
+
+    @property
+    def jit_compile(self):
+        """Whether Keras compiles steps by XLA; with replicas never, but each its own part.
+
+        Keras would compile all replicas as one program, and an XLA program lives on one device.
+        """
+        return super().jit_compile and not self._replicated
+
+    @jit_compile.setter
+    def jit_compile(self, value):
+        keras.Model.jit_compile.fset(self, value)
+
+    @property
+    def _num_replicas(self):
+        return self.distribute_strategy.num_replicas_in_sync
+
+    @property
+    def _replicated(self):
+        return self._num_replicas > 1
 
     def _forward(self, data, training):
         """Loss and outputs for the Eb/N0 vector or ends in ``data``."""
@@ -180,25 +204,73 @@ class Link(LinkLayer, keras.Model):
             share = random.uniform([batch_size], self.rdtype)
             x = ends[:, 0] + share * (ends[:, 1] - ends[:, 0])
         y, y_pred = self(batch_size=batch_size, ebno_db=x, training=training)
-        loss = self.compute_loss(x, y, y_pred, sample_weight, training)
-        self._loss_tracker.update_state(loss, sample_weight=batch_size)
-        return loss, y, y_pred
+        return self.compute_loss(x, y, y_pred, sample_weight, training), y, y_pred
+
+    def _metrics_after(self, data, loss, y, y_pred):
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self._loss_tracker.update_state(loss, sample_weight=x.shape[0])
+        return self.compute_metrics(None, y, y_pred)
 
     def train_step(self, data):
         """One step of the optimiser on one batch of Eb/N0 values."""
+        if self._replicated:
+            return self._replica_step(data, training=True)
         with tf.GradientTape() as tape:
             loss, y, y_pred = self._forward(data, training=True)
         weights = self.trainable_weights
         self.optimizer.apply(tape.gradient(loss, weights), weights)
-        return self.compute_metrics(None, y, y_pred)
+        return self._metrics_after(data, loss, y, y_pred)
 
     def test_step(self, data):
         """Loss and metrics of one batch of Eb/N0 values."""
-        _, y, y_pred = self._forward(data, training=False)
-        return self.compute_metrics(None, y, y_pred)
+        if self._replicated:
+            return self._replica_step(data, training=False)
+        return self._metrics_after(data, *self._forward(data, training=False))
+
+    def _replica_step(self, data, training):
+        """A step within a replica: gradients and averages are means over all replicas."""
+        weights, others = self.trainable_weights, self.non_trainable_variables
+
+        def compute():
+            # What layers assign (moving averages) stays with the scope until it is averaged.
+            with keras.StatelessScope() as scope, tf.GradientTape() as tape:
+                loss, y, y_pred = self._forward(data, training)
+                share = loss / self._num_replicas  # the optimiser adds gradients
+            gradients = tape.gradient(share, weights) if training else []
+            return loss, y, y_pred, gradients, [scope.get_current_value(v) for v in others]
+
+        if super().jit_compile:
+            compute = tf.function(compute, autograph=False, jit_compile=True)
+        loss, y, y_pred, gradients, updates = compute()
+        if training:
+            self.optimizer.apply(gradients, weights)
+        moved = [(v, new) for v, new in zip(others, updates, strict=True) if new is not None]
+        context = tf.distribute.get_replica_context()
+        for variable, value in moved:
+            if value.dtype.is_floating:
+                value = context.all_reduce(tf.distribute.ReduceOp.MEAN, value)
+            variable.assign(value)
+        return self._metrics_after(data, loss, y, y_pred)
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        """What Keras builds before replicas start; it would call the link with the data alone."""
+        parts = [self._compile_metrics, self._compile_loss]
+        parts = [part for part in parts if part is not None and not part.built]
+        if parts or not self.built:
+            x, _, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
+            inputs = {"batch_size": x.shape[0], "ebno_db": x if x.shape.rank == 1 else x[:, 0]}
+            call = tf.function(lambda: self(**inputs), autograph=False)
+            outputs = call.get_concrete_function().structured_outputs
+            for part in parts:
+                part.build(*outputs)
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, batch_size=None, **kwargs):
         """Keras' ``fit``; ``x`` is a range (:func:`uniform_ebno`) or a vector of Eb/N0 [dB].
+
+        A link built in the scope of a ``tf.distribute`` strategy shares every batch out to the
+        replicas. Each draws its own channels, noise and bits, the same ones after the same seed.
 
         Parameters
         ----------
@@ -211,7 +283,8 @@ class Link(LinkLayer, keras.Model):
         Raises
         ------
         ValueError
-            When the link has nothing to train, or a range comes without ``steps_per_epoch``.
+            When the link has nothing to train, a range comes without ``steps_per_epoch``, or
+            `batch_size` cannot be shared out equally.
 
         Returns
         -------
@@ -219,6 +292,7 @@ class Link(LinkLayer, keras.Model):
         """
         if not self.trainable_weights:
             raise ValueError(f"{self.name} has no trainable weights; there is nothing to fit")
+        self._start_replicas(batch_size)
         # A train function traced for another batch size would see an unknown batch dimension.
         self.train_function = None
         if isinstance(x, EbnoRange):
@@ -228,9 +302,29 @@ class Link(LinkLayer, keras.Model):
 
     def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
         """Keras' ``evaluate`` with ``x`` as in :meth:`fit` (a range needs ``steps``)."""
+        self._start_replicas(batch_size)
         self.test_function = None
         x, batch_size = self._as_dataset(x, batch_size, kwargs.get("steps"))
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+
+    def _start_replicas(self, batch_size):
+        """Give every replica a stream that follows from the present one."""
+        strategy = self.distribute_strategy
+        if not self._replicated:
+            return
+        if (batch_size or 32) % self._num_replicas:
+            raise ValueError(
+                f"batch_size = {batch_size}; a multiple of the {self._num_replicas} replicas is "
+                "needed"
+            )
+        variables = [*self.weights, *(self.optimizer.variables if self.optimizer else [])]
+        made_here = strategy.extended.variable_created_in_scope
+        if not all(made_here(variable.value) for variable in variables):
+            raise ValueError(
+                f"{self.name} was built or compiled outside the scope of its strategy; do both "
+                "within `with strategy.scope():`"
+            )
+        random.install().start_replicas(strategy, random.draw_key())
 
     @staticmethod
     def _as_dataset(x, batch_size, steps):

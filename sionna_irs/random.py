@@ -9,14 +9,23 @@ Streams: a simulation derives one key per unit of work with :func:`stream_key` a
 :func:`reset` with it, so that a unit's result depends on nothing but its key.
 """
 
+import concurrent.futures
 import gc
-import math
 import warnings
 
 import numpy as np
 import tensorflow as tf
 from sionna.phy import Block, config
 
+from .generator import (
+    PortableGenerator,
+    as_shape,
+    box_muller,
+    draw_unit,
+    normal_numbers,
+    replica_key,
+    stream_key,
+)
 from .layer import to_dtype
 
 __all__ = [
@@ -27,108 +36,11 @@ __all__ = [
     "integers",
     "normal",
     "permutation",
+    "replica_key",
     "reset",
     "stream_key",
     "uniform",
 ]
-
-
-def _unit_interval(words, dtype):
-    """Map full-range integers to exact multiples of 2^-24 (2^-53 in double) in [0, 1)."""
-    # XLA on the CPU converts signed integers several times faster than unsigned ones, and after
-    # the logical shift the sign bit is clear.
-    signed, shift, exponent = (tf.int64, 11, -53) if dtype == tf.float64 else (tf.int32, 8, -24)
-    words = tf.bitwise.right_shift(words, tf.constant(shift, words.dtype))
-    return tf.cast(tf.bitcast(words, signed), dtype) * 2.0**exponent
-
-
-def _draw_unit(generator, shape, dtype):
-    word = tf.uint64 if dtype == tf.float64 else tf.uint32
-    return _unit_interval(tf.random.Generator.uniform_full_int(generator, shape, word), dtype)
-
-
-def _as_shape(shape):
-    """A tuple of Python integers where the shape is known, else an int32 tensor."""
-    static = tf.get_static_value(shape) if tf.is_tensor(shape) else shape
-    if static is None:
-        return tf.cast(shape, tf.int32)
-    if isinstance(static, int):
-        return (static,)
-    static = tuple(static)
-    if any(tf.is_tensor(d) for d in static):
-        return tf.stack([tf.cast(d, tf.int32) for d in static])
-    return tuple(int(d) for d in static)
-
-
-def unit_circle(u):
-    """(cos, sin)(2 pi u) of uniform u in [0, 1), single precision to 1e-6.
-
-    XLA on the CPU calls its own cosine element by element; polynomials on a quarter of the angle
-    and two doublings of it are vectorised, which makes normal numbers 1.6 times faster there.
-    """
-    if u.dtype == tf.float64:
-        angle = (2.0 * math.pi) * u
-        return tf.cos(angle), tf.sin(angle)
-    x = (0.5 - u) * (math.pi / 2)
-    y = x * x
-    sin = x * (1.0 + y * (-1.6666654611e-1 + y * (8.3321608736e-3 - y * 1.9515295891e-4)))
-    cos = 1.0 + y * (-0.5 + y * (4.166664568e-2 + y * (-1.388731626e-3 + y * 2.443315712e-5)))
-    sin, cos = 2.0 * sin * cos, 1.0 - 2.0 * sin * sin
-    return 2.0 * sin * sin - 1.0, 2.0 * sin * cos
-
-
-def _box_muller(generator, shape, dtype):
-    """Two independent standard normal tensors of ``shape`` from two uniform ones."""
-    if isinstance(shape, tuple):
-        pair = (2, *shape)
-    else:
-        pair = tf.concat([[2], shape], 0)
-    u = _draw_unit(generator, pair, dtype)
-    # 1 - u lies in (0, 1] and is exact, so the logarithm is finite. Its end 1 stands for a whole
-    # cell of u, not for a radius of 0: a channel of exactly 0 has no inverse.
-    smallest = 2.0**-53 if dtype == tf.float64 else 2.0**-24
-    radius = tf.sqrt(tf.maximum(-2.0 * tf.math.log(1.0 - u[0]), smallest))
-    cos, sin = unit_circle(u[1])
-    return radius * cos, radius * sin
-
-
-def _normal(generator, shape, dtype):
-    shape = _as_shape(shape)
-    size = math.prod(shape) if isinstance(shape, tuple) else tf.reduce_prod(shape)
-    half = (size + 1) // 2
-    half = (half,) if isinstance(shape, tuple) else tf.reshape(half, [1])
-    z = tf.concat(_box_muller(generator, half, dtype), 0)
-    return tf.reshape(z[:size], shape)
-
-
-class PortableGenerator(tf.random.Generator):
-    """A :class:`tf.random.Generator` whose floats agree in eager, graph and XLA.
-
-    Uniform numbers are exact multiples of 2^-24 (single) or 2^-53 (double); normal numbers come
-    from the Box-Muller transform, z = sqrt(-2 ln(1-u1)) (cos, sin)(2 pi u2), both outputs used.
-    Integers are those of TensorFlow. In single precision the normal tails end at 5.77 sigma:
-    use double for error rates below 1e-8.
-
-    Examples
-    --------
-    >>> from sionna_irs.random import PortableGenerator
-    >>> PortableGenerator.from_seed(1).normal([2, 3]).shape
-    TensorShape([2, 3])
-    """
-
-    def uniform(self, shape, minval=0, maxval=None, dtype=tf.float32, name=None):
-        """Uniform numbers in [minval, maxval), `shape`, `dtype` (floats or integers)."""
-        dtype = tf.as_dtype(dtype)
-        if not dtype.is_floating:
-            return super().uniform(shape, minval, maxval, dtype, name)
-        low = to_dtype(minval, dtype)
-        high = to_dtype(1 if maxval is None else maxval, dtype)
-        return low + (high - low) * _draw_unit(self, _as_shape(shape), dtype)
-
-    def normal(self, shape, mean=0.0, stddev=1.0, dtype=tf.float32, name=None):
-        """Normal numbers with the given mean and standard deviation, `shape`, `dtype`."""
-        dtype = tf.as_dtype(dtype)
-        return to_dtype(mean, dtype) + to_dtype(stddev, dtype) * _normal(self, shape, dtype)
 
 
 def _is_block(holder):
@@ -138,11 +50,19 @@ def _is_block(holder):
     return isinstance(holder, Block)
 
 
+def _new_generator():
+    with tf.init_scope():
+        if config.seed is None:
+            return PortableGenerator.from_non_deterministic_state()
+        return PortableGenerator.from_seed(config.seed)
+
+
 def install():
     """Make Sionna's blocks draw from a :class:`PortableGenerator`.
 
     Call it before blocks are built (:class:`sionna_irs.Link` and the runner do): several blocks
-    keep a reference to the generator that they found. A seed set before stays in force.
+    keep a reference to the generator that they found. A seed set before stays in force. Within
+    the scope of a ``tf.distribute`` strategy every replica gets a stream of its own.
 
     Returns
     -------
@@ -162,57 +82,31 @@ def install():
     """
     # Sionna offers no setter for the generator: this private attribute is the only way in, and
     # a test pins it.
-    old = config._tf_rng
-    if isinstance(old, PortableGenerator):
-        return old
-    with tf.init_scope():
-        seed = config.seed
-        new = (
-            PortableGenerator.from_non_deterministic_state()
-            if seed is None
-            else PortableGenerator.from_seed(seed)
-        )
-    holders = [] if old is None else [r for r in gc.get_referrers(old) if _is_block(r)]
-    if holders:
-        warnings.warn(
-            f"{len(holders)} Sionna block(s) were built before sionna_irs.random.install() and "
-            "keep the old random generator: their numbers differ between eager and XLA. "
-            "Build blocks after install().",
-            stacklevel=2,
-        )
-    config._tf_rng = new
+    old = new = config._tf_rng
+    if not isinstance(old, PortableGenerator):
+        # In a thread of its own no strategy is in force: the generator serves all of them.
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            new = pool.submit(_new_generator).result()
+        holders = [] if old is None else [r for r in gc.get_referrers(old) if _is_block(r)]
+        if holders:
+            warnings.warn(
+                f"{len(holders)} Sionna block(s) were built before sionna_irs.random.install() "
+                "and keep the old random generator: their numbers differ between eager and XLA. "
+                "Build blocks after install().",
+                stacklevel=2,
+            )
+        config._tf_rng = new
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync > 1 and not new.has_replicas(strategy):
+        with tf.init_scope():
+            new.start_replicas(strategy)
     return new
-
-
-def stream_key(*words):
-    """Hash integers to one key: the stream of (seed, point, unit) and the like.
-
-    Parameters
-    ----------
-    words : int or int tensors, scalar
-        The words that name the stream, each within int64.
-
-    Returns
-    -------
-    tf.Tensor, int64, shape []
-        The key; equal in eager, graph and XLA.
-
-    Examples
-    --------
-    >>> from sionna_irs.random import stream_key
-    >>> bool(stream_key(1, 2) == stream_key(2, 1))
-    False
-    """
-    # int64 throughout: negative int32 seeds are expanded differently by XLA. The last draw is
-    # needed because fold_in(k, j) leaves j itself as its second word.
-    key = tf.zeros([2], tf.int64)
-    for word in words:
-        key = tf.random.experimental.stateless_fold_in(key, tf.cast(word, tf.int64), alg="philox")
-    return tf.random.stateless_uniform([], key, None, None, tf.int64, alg="philox")
 
 
 def reset(key):
     """Start the stream of ``key`` in Sionna's generator (allowed inside compiled functions).
+
+    Within a replica of a ``tf.distribute`` strategy it is the stream of that replica alone.
 
     Parameters
     ----------
@@ -227,6 +121,11 @@ def reset(key):
     True
     """
     config.tf_rng.reset_from_key_counter(tf.cast(key, tf.int64), tf.zeros([2], tf.int64))
+
+
+def draw_key():
+    """A key of its own (int64, []), drawn from Sionna's generator."""
+    return tf.random.Generator.uniform_full_int(config.tf_rng, [], tf.int64)
 
 
 def uniform(shape, dtype=tf.float32, low=0.0, high=1.0):
@@ -250,7 +149,7 @@ def uniform(shape, dtype=tf.float32, low=0.0, high=1.0):
     TensorShape([2, 3])
     """
     dtype = tf.as_dtype(dtype)
-    u = _draw_unit(config.tf_rng, _as_shape(shape), dtype)
+    u = draw_unit(config.tf_rng, as_shape(shape), dtype)
     if isinstance(low, float) and isinstance(high, float) and (low, high) == (0.0, 1.0):
         return u
     low, high = to_dtype(low, dtype), to_dtype(high, dtype)
@@ -275,7 +174,7 @@ def normal(shape, dtype=tf.float32):
     >>> normal([2, 3]).shape
     TensorShape([2, 3])
     """
-    return _normal(config.tf_rng, shape, tf.as_dtype(dtype))
+    return normal_numbers(config.tf_rng, shape, tf.as_dtype(dtype))
 
 
 def complex_normal(shape, dtype=tf.complex64, variance=1.0):
@@ -299,7 +198,7 @@ def complex_normal(shape, dtype=tf.complex64, variance=1.0):
     tf.complex64
     """
     rdtype = tf.as_dtype(dtype).real_dtype
-    re, im = _box_muller(config.tf_rng, _as_shape(shape), rdtype)
+    re, im = box_muller(config.tf_rng, as_shape(shape), rdtype)
     scale = tf.sqrt(to_dtype(variance, rdtype) / 2)
     return tf.complex(scale * re, scale * im)
 
@@ -326,7 +225,7 @@ def integers(shape, high, dtype=tf.int32):
     """
     if isinstance(high, int) and high > 0 and high & (high - 1) == 0:
         # A power of two needs no division: take that many of the upper bits.
-        words = tf.random.Generator.uniform_full_int(config.tf_rng, _as_shape(shape), tf.uint32)
+        words = tf.random.Generator.uniform_full_int(config.tf_rng, as_shape(shape), tf.uint32)
         bits = high.bit_length() - 1
         if bits == 0:
             return tf.zeros_like(words, dtype)
@@ -334,7 +233,7 @@ def integers(shape, high, dtype=tf.int32):
             tf.bitcast(tf.bitwise.right_shift(words, tf.constant(32 - bits, tf.uint32)), tf.int32),
             dtype,
         )
-    return tf.random.Generator.uniform(config.tf_rng, _as_shape(shape), 0, high, tf.as_dtype(dtype))
+    return tf.random.Generator.uniform(config.tf_rng, as_shape(shape), 0, high, tf.as_dtype(dtype))
 
 
 def distinct(batch_size, count, high):

@@ -18,7 +18,7 @@ def _ceiling(num_normals):
     """Time [ms] of Philox words and Box-Muller with both outputs used, nothing else."""
     import tensorflow as tf
 
-    from sionna_irs.random import unit_circle
+    from sionna_irs.generator import unit_circle
 
     generator = tf.random.Generator.from_seed(1)
     half = num_normals // 2

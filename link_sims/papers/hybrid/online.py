@@ -117,7 +117,7 @@ def online_learning(cfg, superframe, layer, initial):
         return -tf.math.log(tf.reduce_mean(call(h, *common.noise(cfg, snr_db))["rate"])), {}
 
     optimizer = Adam(cfg.online_rate, beta_2=0.99, clip=1.0)
-    start, advance = trainer.training(layer, optimizer, loss, initial=initial)
+    start, advance = trainer.training(layer, optimizer, loss, initial=initial, replicable=False)
     return start, lambda state, t, frame: advance(state, (t, frame))[0]
 
 
