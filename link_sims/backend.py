@@ -1,13 +1,31 @@
 """TensorFlow, started quietly and set up for a run."""
 
 import contextlib
+import functools
+import json
 import os
+import pathlib
+import platform
+import sys
 
 from .errors import UserError
 
-__all__ = ["EXECUTIONS", "choose_execution", "start"]
+__all__ = [
+    "EXECUTIONS",
+    "EXECUTION_TABLE",
+    "check_execution",
+    "choose_execution",
+    "device",
+    "num_cores",
+    "processor",
+    "start",
+]
 
 EXECUTIONS = ("auto", "graph", "xla", "eager")
+# Measured by yardsticks/executions.py: what a run of every experiment takes in graphs and in XLA.
+EXECUTION_TABLE = pathlib.Path(__file__).with_name("executions.json")
+# A run in XLA must save so much of its time, since compiling is the first thing its user sees.
+_WORTH_IT = 0.9
 
 
 @contextlib.contextmanager
@@ -46,12 +64,58 @@ def start(config):
     sionna_config.seed = config.seed
 
 
-def choose_execution(execution, experiment):
-    """ "graph", "xla" or "eager": "auto" takes XLA on GPUs, else what was measured faster."""
+def check_execution(execution):
+    """The argument, if it is one of the ways to execute."""
     if execution not in EXECUTIONS:
         raise UserError(f"execution = {execution}: one of {', '.join(EXECUTIONS)} is needed")
-    if execution != "auto":
+    return execution
+
+
+def choose_execution(execution, experiment):
+    """ "graph", "xla" or "eager": "auto" takes XLA on GPUs, else what was measured faster.
+
+    An experiment that is not in the table says itself what to take on a CPU.
+    """
+    if check_execution(execution) != "auto":
         return execution
     import tensorflow as tf
 
-    return "xla" if tf.config.list_physical_devices("GPU") else experiment.execution_cpu
+    if tf.config.list_physical_devices("GPU"):
+        return "xla"
+    found = _measured().get(experiment.name) if experiment.source is None else None
+    if not found or not all(found.values()):
+        return experiment.execution_cpu
+    graph, xla = (found[mode]["total_s"] for mode in ("graph", "xla"))
+    return "xla" if xla < _WORTH_IT * graph else "graph"
+
+
+@functools.cache
+def _measured():
+    """{experiment: {mode: what its run takes}} on a CPU."""
+    return json.loads(EXECUTION_TABLE.read_text())["cpu"] if EXECUTION_TABLE.exists() else {}
+
+
+def num_cores():
+    """The cores that this process may use: a batch system may grant less than all."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor():
+    """The model of the processor."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        return next(v for k, _, v in (x.partition(":") for x in lines) if "model name" in k).strip()
+    return platform.processor() or platform.machine()
+
+
+def device():
+    """Name of the GPU or the processor that TensorFlow uses; None where it has not started."""
+    if "tensorflow" not in sys.modules:
+        return None
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    return details.get("device_name", processor())

@@ -1,4 +1,6 @@
-"""Yardsticks of speed: ratios measured in one process."""
+"""Yardsticks of speed: ratios measured in one process; graph against XLA for an experiment."""
+
+from .errors import UserError
 
 __all__ = ["YARDSTICKS", "measure"]
 
@@ -20,8 +22,29 @@ YARDSTICKS = {
 
 
 def measure(name):
-    """{text: (value, unit)} of one yardstick."""
+    """{text: (value, unit)} of a yardstick, or of an experiment in graphs and in XLA.
+
+    Raises
+    ------
+    UserError
+        For a name that is neither.
+    """
     import importlib
 
-    module, function = YARDSTICKS[name]
-    return getattr(importlib.import_module(f".yardsticks.{module}", __package__), function)()
+    from . import backend
+    from .experiment import Config
+
+    if name in YARDSTICKS:
+        backend.start(Config())
+        module, function = YARDSTICKS[name]
+        return getattr(importlib.import_module(f".yardsticks.{module}", __package__), function)()
+    from .registry import all_experiments
+    from .yardsticks import executions
+
+    experiment = all_experiments().get(name)
+    if experiment is None or not (experiment.sweep_run or experiment.recursions):
+        raise UserError(
+            f"NAME = {name}: one of {', '.join(YARDSTICKS)} or an experiment with a sweep or a "
+            "recursion is needed"
+        )
+    return executions.rows(name, executions.compare(name))

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from .errors import UserError
+from .errors import UserError, refused
 
 app = typer.Typer(
     add_completion=False,
@@ -26,6 +26,15 @@ Profile = Annotated[str, typer.Option(help="smoke (seconds), cpu (minutes) or pa
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value, any number of times.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Out = Annotated[pathlib.Path, typer.Option(help="Root of the run folders.")]
+Workers = Annotated[int, typer.Option(help="Processes that compute a sweep's units.")]
+Executor = Annotated[str, typer.Option(help="auto, serial, pool or ray: what runs the workers.")]
+Replicas = Annotated[
+    int,
+    typer.Option(
+        help="GPUs that a training runs on; each draws a batch of the configured size, so that "
+        "this is a batch so many times as large."
+    ),
+]
 ConfigFile = Annotated[
     pathlib.Path | None, typer.Option("--config", help="JSON file with changes of the profile.")
 ]
@@ -42,7 +51,7 @@ def main():
     except Exception as error:
         if hasattr(error, "format_message"):  # an error of the command line
             _fail(error.format_message())
-        if not _refused(error):
+        if not refused(error):
             raise
         _fail(error)
     if code == 130:
@@ -53,16 +62,6 @@ def main():
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
-
-
-def _refused(error):
-    """Whether the library refused an argument, or has no ray tracer: nothing else went wrong."""
-    trace = error.__traceback__
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "")
-    expected = isinstance(error, ValueError) or type(error).__name__ == "RayTracingError"
-    return expected and module.startswith("sionna_irs.")
 
 
 def _fail(text):
@@ -166,6 +165,9 @@ def run(
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.")] = None,
     execution: Annotated[str, typer.Option(help="auto, graph, xla or eager.")] = "auto",
     retrain: Annotated[bool, typer.Option(help="Train again instead of shipped weights.")] = False,
+    workers: Workers = 1,
+    executor: Executor = "auto",
+    replicas: Replicas = 1,
     quiet: Annotated[bool, typer.Option(help="Only errors.")] = False,
     as_json: Json = False,
 ):
@@ -186,8 +188,9 @@ def run(
         raise UserError(f"--execution {execution}: one of {', '.join(EXECUTIONS)} is needed")
     resolved = experiment.resolve(profile, changes)
     results, folder = run_experiment(
-        experiment, resolved, profile, out, execution=execution, quiet=quiet
-    )
+        experiment, resolved, profile, out, execution=execution, quiet=quiet, workers=workers,
+        executor=executor, replicas=replicas,
+    )  # fmt: skip
     if as_json:
         print((folder / "results.json").read_text(), end="")
     elif not quiet:
@@ -265,6 +268,8 @@ def verify(
     profile: Profile = "cpu",
     sets: Sets = None,
     out: Out = pathlib.Path("runs"),
+    workers: Workers = 1,
+    executor: Executor = "auto",
     as_json: Json = False,
 ):
     """Judge the claims; what is not simulated yet is run first."""
@@ -275,7 +280,9 @@ def verify(
     for experiment, folder, given in _open(names, profile, sets, out):
         if not given:
             config = experiment.resolve(profile, _changes(sets, None))
-            run_experiment(experiment, config, profile, out, quiet=as_json)
+            run_experiment(
+                experiment, config, profile, out, quiet=as_json, workers=workers, executor=executor
+            )
         results = load(experiment, folder)
         for claim in experiment.claims:
             verdict = judge(claim, results)
@@ -298,31 +305,41 @@ def verify(
 
 @app.command()
 def bench(
-    name: Annotated[str | None, typer.Argument(help="One yardstick.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="One yardstick, or an experiment; with --export, one case."),
+    ] = None,
+    export: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="Measure nothing: write modules that run without TensorFlow there."),
+    ] = None,
     as_json: Json = False,
 ):
-    """Measure the yardsticks of speed."""
+    """Measure the yardsticks of speed; for an experiment, graph against XLA."""
+    if export is not None:
+        from .export import export as write
+
+        write(export, None if name is None else [name])
+        return
     from . import backend
     from .bench import YARDSTICKS, measure
-    from .experiment import Config
 
-    if name is not None and name not in YARDSTICKS:
-        raise UserError(f"NAME = {name}: one of {', '.join(YARDSTICKS)} is needed")
-    backend.start(Config())
     found = {}
     for yardstick in YARDSTICKS if name is None else [name]:
         found.update(measure(yardstick))
+    machine, cores = backend.device() or backend.processor(), backend.num_cores()
     if as_json:
-        print(json.dumps({k: {"value": v, "unit": u} for k, (v, u) in found.items()}, indent=1))
+        table = {text: {"value": value, "unit": unit} for text, (value, unit) in found.items()}
+        print(json.dumps({"machine": machine, "cores": cores, "table": table}, indent=1))
     else:
         rows = [[text, f"{value:.4g}", unit] for text, (value, unit) in found.items()]
-        _table("yardsticks", ["name", "value", "unit"], rows)
+        _table(f"{machine}, {cores} cores", ["name", "value", "unit"], rows)
 
 
 @app.command()
-def info(as_json: Json = False):
-    """Versions and devices."""
-    from . import backend
+def info(out: Out = pathlib.Path("runs"), as_json: Json = False):
+    """Versions, devices, and what is kept between runs."""
+    from . import backend, compile_cache
     from .experiment import Config
     from .runner import _versions
 
@@ -331,8 +348,12 @@ def info(as_json: Json = False):
 
     found = _versions()
     found["devices"] = [d.name for d in tf.config.list_physical_devices()]
+    found["device"] = backend.device()
+    found["cores"] = backend.num_cores()
+    found["compile cache"] = compile_cache.state(out / "compile-cache")
     if as_json:
         print(json.dumps(found, indent=1))
     else:
+        width = max(map(len, found)) + 2
         for key, value in found.items():
-            print(f"{key:12} {value}")
+            print(f"{key:{width}}{value}")

@@ -7,9 +7,10 @@ import time
 import numpy as np
 
 from .errors import UserError
+from .replicas import tracing
 from .tensorboard import EventLog
 
-__all__ = ["run_recursion"]
+__all__ = ["Advance", "begin", "run_recursion"]
 
 _SECONDS_PER_CHECKPOINT = 5.0
 
@@ -90,9 +91,10 @@ class Advance:
         if mode == "eager":
             return
         specs = tf.nest.map_structure(lambda v: tf.TensorSpec(v.shape, v.dtype), state)
-        traced = tf.function(step, autograph=False).get_concrete_function(
-            tf.TensorSpec([], tf.int64), specs
-        )
+        with tracing(compiled=mode == "xla") as trace:
+            traced = tf.function(step, autograph=False).get_concrete_function(
+                tf.TensorSpec([], tf.int64), specs
+            )
 
         def window(first, count, state):
             def body(i, state, sums):
@@ -103,7 +105,8 @@ class Advance:
             start = (tf.constant(0, tf.int64), state, sums)
             return tf.while_loop(lambda i, *_: i < count, body, start)[1:]
 
-        self._window = tf.function(window, autograph=False, jit_compile=mode == "xla")
+        compiled = mode == "xla" and not trace.replicated
+        self._window = tf.function(window, autograph=False, jit_compile=compiled)
 
     def __call__(self, state, first, count):
         import tensorflow as tf
@@ -118,6 +121,17 @@ class Advance:
         return state, sums
 
 
+def begin(config, recursion, seed, before):
+    """(state, advance) before the first step; ``before`` holds the state that it starts from."""
+    import tensorflow as tf
+
+    from sionna_irs import random
+
+    random.reset(random.stream_key(seed, _word(recursion.name), -1))
+    start, advance = recursion.builder(config, seed, *before)
+    return tf.nest.map_structure(tf.convert_to_tensor, start()), advance
+
+
 def run_recursion(config, folder, mode, recursion, trained, progress):
     """Carry every seed to the end; return the final states."""
     states = []
@@ -130,16 +144,12 @@ def run_recursion(config, folder, mode, recursion, trained, progress):
 def _run_seed(config, folder, mode, recursion, index, before, progress):
     import tensorflow as tf
 
-    from sionna_irs import random
-
     seed, length = config.seed + index, getattr(config, recursion.length)
     name, done = recursion.name, set()
     for record in folder.records:
         if record["kind"] == "steps" and (record["name"], record["seed"]) == (name, seed):
             done.add(record["first"])
-    random.reset(random.stream_key(seed, _word(name), -1))
-    start, advance = recursion.builder(config, seed, *before)
-    state = tf.nest.map_structure(tf.convert_to_tensor, start())
+    state, advance = begin(config, recursion, seed, before)
     file = f"checkpoint-{name.replace('/', '_')}-{seed}.safetensors"
     found = _load(folder, file, state, progress.note)
     state, t = found if found is not None else (state, 0)
@@ -153,7 +163,13 @@ def _run_seed(config, folder, mode, recursion, index, before, progress):
             stepper = Advance(advance, name, seed, state, mode)
         count = min(recursion.record_every, length - t)
         began = time.monotonic()
-        state, sums = stepper(state, t, count)
+        try:
+            state, sums = stepper(state, t, count)
+        except tf.errors.ResourceExhaustedError:
+            raise UserError(
+                f"{name}: a step does not fit into memory; a smaller training_batch, batch_size "
+                "or number of replicas is needed"
+            ) from None
         values = np.asarray(sums)
         seconds = round(time.monotonic() - began, 3)
         if not np.isfinite(values).all():

@@ -48,7 +48,12 @@ class Results:
                     curve[entry["x"]] = entry["value"]
 
     def _read_units(self, records):
-        for x, (curves, values) in gather_units(records).items():
+        found = gather_units(records)
+        swept = self.experiment.sweep_run
+        # Workers finish points in any order; the order of the curves is that of the axis.
+        points = [x for x in getattr(self.config, swept.x) if x in found] if swept else []
+        for x in dict.fromkeys([*points, *found]):
+            curves, values = found[x]
             errors = [self.experiment.metric(metric).errors for metric, _ in curves]
             count, self.status[x] = stop(values, self.config, errors)
             for index, curve in enumerate(curves):

@@ -1,6 +1,7 @@
 """One run of an experiment: recursions, table, sweep; then results, figure, verdicts."""
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import math
@@ -12,19 +13,23 @@ import time
 from .claims import Verdict
 from .errors import UserError
 from .progress import Progress
+from .replicas import check_replicas, replicated
 from .results import Results
 from .store import RunFolder, read_identity, read_log, write_atomic
+from .sweep import run_sweep
 
 __all__ = ["folder_of", "load", "run"]
 
 
-def folder_of(experiment, profile, config, out="runs"):
-    """``out/NAME/PROFILE``, with a hash of what differs from the profile."""
+def folder_of(experiment, profile, config, out="runs", replicas=1):
+    """``out/NAME/PROFILE``, with a hash of what differs from the profile, or of replicas."""
     changed = {
         k: v
         for k, v in config.model_dump().items()
         if v != experiment.resolve(profile).model_dump()[k]
     }
+    if replicas > 1:
+        changed["replicas"] = replicas
     suffix = ""
     if changed:
         text = json.dumps(changed, sort_keys=True)
@@ -32,19 +37,20 @@ def folder_of(experiment, profile, config, out="runs"):
     return pathlib.Path(out) / experiment.name / (profile + suffix)
 
 
-def identity_of(experiment, profile, config):
+def identity_of(experiment, profile, config, replicas=1):
     """What a run folder is about."""
-    return {
+    identity = {
         "experiment": experiment.name,
         "source": experiment.source,
         "profile": profile,
         "config": config.model_dump(),
     }
+    return {**identity, "replicas": replicas} if replicas > 1 else identity
 
 
 def run(
     experiment, config=None, profile="cpu", out="runs", folder=None, execution="auto",
-    quiet=False, figure=True,
+    quiet=False, figure=True, workers=1, executor="auto", replicas=1,
 ):  # fmt: skip
     """Run an experiment, or go on where its folder stopped.
 
@@ -63,6 +69,14 @@ def run(
         No progress on standard error.
     figure : bool
         Whether to draw ``figure.png`` and ``figure.pdf``.
+    workers : int
+        Processes that compute the units of the sweep, 1 to 256. The results are the same;
+        recursions and tables stay in this process.
+    executor : "auto", "serial", "pool" or "ray"
+        What runs the workers; "auto" is serial for one, else a pool of processes.
+    replicas : int
+        Devices that a training runs on. Each draws batches of the configured size, so that the
+        results are those of batches so many times as large. Other recursions use one device.
 
     Returns
     -------
@@ -76,26 +90,30 @@ def run(
     KeyboardInterrupt
         On Ctrl-C, after results were written; the folder resumes.
     """
-    from . import backend
+    from . import backend, compile_cache, executors
 
-    config = experiment.resolve(profile) if config is None else config
-    path = pathlib.Path(folder or folder_of(experiment, profile, config, out))
+    backend.check_execution(execution)
+    executor = executors.choose(executor, workers, experiment)
     progress = Progress(quiet)
-    identity = identity_of(experiment, profile, config)
+    if check_replicas(replicas) > 1 and not experiment.recursions:
+        progress.note(f"replicas = {replicas}: {experiment.name} has no training for them")
+        replicas = 1
+    config = experiment.resolve(profile) if config is None else config
+    path = pathlib.Path(folder or folder_of(experiment, profile, config, out, replicas))
+    identity = identity_of(experiment, profile, config, replicas)
     root = pathlib.Path(out if folder is None else path.parent)
     with scene_cache(root / "scene-cache"), RunFolder(path, identity, progress.note) as store:
-        began, seconds, mode = time.monotonic(), 0.0, None
+        began, units = time.monotonic(), _Units(executor, workers, replicas, execution)
         try:
             if not _finished(experiment, config, store.records):
-                backend.start(config)
-                mode = backend.choose_execution(execution, experiment)
-                trained, seconds = _simulate(experiment, config, store, mode, progress)
+                compile_cache.enable(root / "compile-cache")
+                trained = _simulate(experiment, config, store, units, progress)
                 _write_weights(experiment, config, store, identity, trained)
         finally:
             progress.close()
             results = Results(experiment, config, store.records)
-            timing = {"wall_s": time.monotonic() - began, "units_s": seconds, "execution": mode}
-            _write_results(experiment, results, store, identity, timing)
+            wall = time.monotonic() - began
+            _write_results(experiment, results, store, identity, units, wall)
         if figure:
             draw_figure(results, store.path)
     return results, store.path
@@ -126,21 +144,61 @@ def _finished(experiment, config, records):
     return all(results.status.get(x, "partial") != "partial" for x in points)
 
 
-def _simulate(experiment, config, store, mode, progress):
-    from sionna_irs.linalg import plain_graphs
+@dataclasses.dataclass
+class _Units:
+    """How units are computed: what was asked for, and what came of it."""
 
-    from .recursion import run_recursion
-    from .sweep import run_sweep
+    executor: str
+    workers: int
+    replicas: int
+    execution: str
+    seconds: float = 0.0
+    mode: str | None = None
+    device: str | None = None
 
-    trained = {}
-    if experiment.table_run and not any(r["kind"] == "table" for r in store.records):
+
+def _simulate(experiment, config, store, units, progress):
+    """Run what the log does not settle; the final states of the recursions."""
+    from . import backend, executors
+
+    tabled = not experiment.table_run or any(r["kind"] == "table" for r in store.records)
+    # Workers start TensorFlow themselves; a GPU that this process touches is not all theirs.
+    needed = units.executor == "serial" or experiment.recursions or experiment.shipped
+    if needed or not tabled:
+        executors.share_devices(units.executor)
+        backend.start(config)
+        units.mode = backend.choose_execution(units.execution, experiment)
+        units.device = backend.device()
+    if not tabled:
         store.append({"kind": "table", "rows": _finite(experiment.table_run(config))})
-    with plain_graphs(mode == "graph"):
-        for name, recursion in experiment.recursions.items():
-            trained[name] = run_recursion(config, store, mode, recursion, trained, progress)
-        if experiment.sweep_run:
-            return trained, run_sweep(experiment, config, store, mode, trained, progress)
-    return trained, 0.0
+    trained = _recursions(experiment, config, store, units, progress)
+    if not experiment.sweep_run:
+        if units.workers > 1:
+            progress.note(f"workers = {units.workers}: {experiment.name} has no sweep for them")
+        return trained
+    execution = units.mode or units.execution
+    with executors.make(
+        units.executor, units.workers, experiment, config, execution, trained, progress.note
+    ) as executor:
+        swept = run_sweep(experiment, config, store, executor, progress)
+    units.seconds = swept.seconds
+    units.mode, units.device = swept.mode or units.mode, swept.device or units.device
+    return trained
+
+
+def _recursions(experiment, config, store, units, progress):
+    trained = {}
+    if experiment.recursions:
+        from sionna_irs.linalg import plain_graphs
+
+        from .recursion import run_recursion
+
+        with replicated(units.replicas), plain_graphs(units.mode == "graph"):
+            for name, recursion in experiment.recursions.items():
+                trained[name] = run_recursion(
+                    config, store, units.mode, recursion, trained, progress
+                )
+    return trained
 
 
 def _write_weights(experiment, config, store, identity, trained):
@@ -149,6 +207,8 @@ def _write_weights(experiment, config, store, identity, trained):
         return
     from sionna_irs import weights
 
+    from . import backend
+
     results = Results(experiment, config, store.records)
     steps = [r for r in store.records if r["kind"] == "steps"]
     for name, builder in experiment.shipped.items():
@@ -156,11 +216,11 @@ def _write_weights(experiment, config, store, identity, trained):
             continue
         card = {
             **identity,
-            "command": f"link-sims run {experiment.name} --profile {identity['profile']} --retrain",
+            "command": _command(identity),
             "date": time.strftime("%Y-%m-%d"),
             "training_s": round(sum(r.get("seconds", 0.0) for r in steps), 1),
             "versions": _versions(),
-            "device": _device(),
+            "device": backend.device(),
             "results": [
                 {k: _plain(row[k]) for k in ("metric", "curve", "x", "value", "ci_low", "ci_high")}
                 for row in results.rows()
@@ -168,6 +228,12 @@ def _write_weights(experiment, config, store, identity, trained):
             ],
         }
         weights.save(builder(config, trained), store.path / "weights", name, card)
+
+
+def _command(identity):
+    """The command that makes the weights again."""
+    command = f"link-sims run {identity['experiment']} --profile {identity['profile']} --retrain"
+    return f"{command} --replicas {identity['replicas']}" if "replicas" in identity else command
 
 
 def _finite(rows):
@@ -194,19 +260,7 @@ def _versions():
     return found
 
 
-def _device():
-    import sys
-
-    if "tensorflow" not in sys.modules:
-        return None
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
-    return details.get("device_name", platform.processor() or platform.machine())
-
-
-def _write_results(experiment, results, store, identity, timing):
+def _write_results(experiment, results, store, identity, units, wall_s):
     rows = results.rows()
     text = results.csv()
     summary = {
@@ -218,8 +272,15 @@ def _write_results(experiment, results, store, identity, timing):
         "results": [{k: _plain(v) for k, v in row.items()} for row in rows],
         "results_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "versions": _versions(),
-        "device": _device(),
-        "timing": timing,
+        "device": units.device,
+        "timing": {
+            "wall_s": wall_s,
+            "units_s": units.seconds,
+            "execution": units.mode,
+            "executor": units.executor,
+            "workers": units.workers,
+            "replicas": units.replicas,
+        },
     }
     store.write("results.csv", text)
     store.write("results.json", json.dumps(summary, indent=1) + "\n")

@@ -140,7 +140,7 @@ class RunFolder:
 def _difference(stored, wanted):
     """The first differing key of two identities, in words."""
     wanted = json.loads(_encode(wanted))
-    for key in ("experiment", "profile"):
+    for key in ("experiment", "profile", "replicas"):
         if stored.get(key) != wanted.get(key):
             return f"{key} is {stored.get(key)!r} there and {wanted.get(key)!r} here"
     old, new = stored.get("config", {}), wanted.get("config", {})

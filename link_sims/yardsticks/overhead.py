@@ -30,6 +30,7 @@ def runner_overhead():
 
     import link_sims
     from link_sims import backend, store, sweep
+    from link_sims.executors.serial import Serial
     from link_sims.progress import Progress
     from link_sims.runner import identity_of
 
@@ -51,6 +52,9 @@ def runner_overhead():
     def config_of(batch_size, units):
         return experiment.resolve("cpu", {"batch_size": batch_size, "max_units": units})
 
+    def serial(config):
+        return Serial(experiment, config, "graph", {})
+
     backend.start(config_of(10, 2))
     step = builder(None, None)
 
@@ -63,11 +67,11 @@ def runner_overhead():
         config = config_of(size, units)
         with tempfile.TemporaryDirectory() as folder:
             with store.RunFolder(folder, identity_of(experiment, "cpu", config)) as run:
-                sweep.run_sweep(experiment, config, run, "graph", {}, Progress(quiet=True))
+                sweep.run_sweep(experiment, config, run, serial(config), Progress(quiet=True))
                 run.records.clear()
             with store.RunFolder(folder + "/again", {}) as run:
                 start = time.perf_counter()
-                sweep.run_sweep(experiment, config, run, "graph", {}, Progress(quiet=True))
+                sweep.run_sweep(experiment, config, run, serial(config), Progress(quiet=True))
                 ratios.append((time.perf_counter() - start) / bare)
     return {
         "unit of the overhead measurement": (1e3 * bare / units, "ms"),

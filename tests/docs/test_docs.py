@@ -128,10 +128,10 @@ ORDER = [
     ["sionna_irs.networks"],
     ["sionna_irs.channel"],
     ["sionna_irs.surface"],
-    ["sionna_irs.link"],
+    ["sionna_irs.link", "sionna_irs.deploy"],
     ["sionna_irs.metrics", "sionna_irs.qam", "sionna_irs.budget", "sionna_irs.arrays"],
     ["sionna_irs.linalg"],
-    ["sionna_irs.random"],
+    ["sionna_irs.random", "sionna_irs.generator"],
     ["sionna_irs.weights"],
     ["sionna_irs.layer"],
 ]
