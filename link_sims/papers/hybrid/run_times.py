@@ -24,7 +24,7 @@ class Config(common.HybridConfig):
 
 run_times = link_sims.Experiment(
     "hybrid/run-times",
-    title="Running times of hybrid beamforming, warm, copied to the host, one core",
+    title="Running times of hybrid beamforming, one core",
     answers=["Unfolding Table V"],
     config=Config,
     profiles={
