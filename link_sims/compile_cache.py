@@ -35,7 +35,7 @@ def enable(folder):
         shared = _machine_folder(folder)
         shared.mkdir(parents=True, exist_ok=True)
         _sweep(shared)
-        own = pathlib.Path(tempfile.mkdtemp(prefix=f"{_OWN}{os.getpid()}-", dir=shared))
+        own = pathlib.Path(tempfile.mkdtemp(prefix=f"{_OWN}{os.getpid()}-{_host()}-", dir=shared))
         try:
             for entry in shared.glob("*.pb"):
                 os.link(entry, own / entry.name)
@@ -92,9 +92,13 @@ def _join(own, shared):
             entry.unlink()
 
 
+def _host():
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
 def _sweep(shared):
     """Remove what processes that were killed left behind."""
-    for own in shared.glob(f"{_OWN}*"):
+    for own in shared.glob(f"{_OWN}*-{_host()}-*"):  # other machines may share the folder
         pid = own.name.removeprefix(_OWN).split("-")[0]
         if not pathlib.Path("/proc", pid).exists() and pathlib.Path("/proc").exists():
             shutil.rmtree(own, ignore_errors=True)

@@ -27,9 +27,11 @@ def on_two_devices(*arguments):
     )
 
 
-@pytest.mark.parametrize("check", ["check_streams", "check_fit", "check_fit_step", "check_loop"])
-def test_two_replicas(check):
-    done = on_two_devices(check)
+@pytest.mark.parametrize(
+    "checks", [["check_streams", "check_loop", "check_fit_step"], ["check_fit"]]
+)
+def test_two_replicas(checks):
+    done = on_two_devices(*checks)
     assert done.returncode == 0, done.stderr
 
 

@@ -283,5 +283,8 @@ if __name__ == "__main__":
 
         sys.argv[:2] = ["link-sims"]
         main()
+    elif sys.argv[1] == "check_resume":
+        check_resume(strategy, sys.argv[2])
     else:
-        globals()[sys.argv[1]](strategy, *sys.argv[2:])
+        for check in sys.argv[1:]:
+            globals()[check](strategy)
