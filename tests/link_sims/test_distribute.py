@@ -40,6 +40,7 @@ def test_an_interrupted_training_ends_the_same(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_training_of_the_registry_runs_on_two_devices(tmp_path):
     name = "precoding/calibrated-training"
     options = ["--profile", "smoke", "--retrain", "--quiet", "--out", tmp_path]
