@@ -42,11 +42,10 @@ def training(
     """
     import tensorflow as tf
 
-    from sionna_irs.layer import to_dtype
-
     from .replicas import over_replicas
 
     layer.build()
+    held_out = _held_out(layer, curves, evaluate, every)
     chosen = {id(v) for v in (layer.trainable_variables if variables is None else variables)}
     places = [i for i, v in enumerate(layer.trainable_variables) if id(v) in chosen]
 
@@ -82,26 +81,35 @@ def training(
         for i, weight in zip(places, moving, strict=True):
             weights[i] = weight
         state = {"weights": weights, "averages": averages, "optimizer": slots}
-        return state, {**sums, **(held_out(state, t) if curves else {})}
+        return state, {**sums, **held_out(state, t)}
 
     def advance(state, t):
         if replicable and tf.distribute.get_strategy().num_replicas_in_sync > 1:
             return over_replicas(gradient, update, state, t)
         return update(state, t, *gradient(state, t))
 
-    def held_out(state, t):
+    return start, advance
+
+
+def _held_out(layer, curves, evaluate, every):
+    """``(state, t) -> sums`` of the curves after every so many steps, zeros between them."""
+    import tensorflow as tf
+
+    from sionna_irs.layer import to_dtype
+
+    def sums(state, t):
         def call(*args, **kwargs):
             return layer.stateless_call(state["weights"], state["averages"], *args, **kwargs)[0]
 
         def measure():
-            sums = evaluate(call)
-            return tf.stack([[to_dtype(v, tf.float64) for v in sums[c]] for c in curves])
+            found = evaluate(call)
+            return tf.stack([[to_dtype(v, tf.float64) for v in found[c]] for c in curves])
 
         due = tf.equal((t + 1) % every, 0)
         values = tf.cond(due, measure, lambda: tf.zeros([len(curves), 2], tf.float64))
         return {curve: (values[i, 0], values[i, 1]) for i, curve in enumerate(curves)}
 
-    return start, advance
+    return sums if curves else lambda state, t: {}
 
 
 def assign(layer, state):

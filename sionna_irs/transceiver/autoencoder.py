@@ -384,10 +384,7 @@ class SurfaceAutoencoder(LinkLayer):
 def _flat(z, keep=1):
     """The last axes as one, [batch, L, ...] -> [batch, L, numbers]; `keep` extra ones stay."""
     lead = tf.unstack(tf.shape(z)[: 1 + keep])
-    size = 1
-    for n in z.shape[1 + keep :]:
-        size *= n
-    return tf.reshape(z, [*lead, size])
+    return tf.reshape(z, [*lead, z.shape[1 + keep :].num_elements()])
 
 
 def _field(node, links, fields, theta):
