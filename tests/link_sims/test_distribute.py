@@ -28,7 +28,11 @@ def on_two_devices(*arguments):
 
 
 @pytest.mark.parametrize(
-    "checks", [["check_streams", "check_loop", "check_fit_step"], ["check_fit"]]
+    "checks",
+    [
+        ["check_streams", "check_loop", "check_fit_step"],
+        pytest.param(["check_fit"], marks=pytest.mark.slow),  # whole trainings
+    ],
 )
 def test_two_replicas(checks):
     done = on_two_devices(*checks)
