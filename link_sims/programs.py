@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .executors.worker import Units
 from .recursion import Advance, begin
-from .sweep import UnitExecutor
 
 __all__ = ["Program", "programs"]
 
@@ -58,7 +58,7 @@ def programs(experiment, config, mode):
             yield Program(name, run, total, recursion.seeds)
     if experiment.sweep_run is not None:
         points = getattr(config, experiment.sweep_run.x)
-        run = _units(experiment, config, mode, trained, points[-1])
+        run = _units(Units(experiment, config, mode, trained), points[-1])
         compilations = len(points) if experiment.sweep_run.static else 1
         yield Program("sweep", run, len(points) * config.max_units, compilations)
 
@@ -69,11 +69,5 @@ def _window(advance, state):
     return lambda count: np.asarray(advance(state, 0, count)[1])
 
 
-def _units(experiment, config, mode, trained, x):
-    declared = experiment.sweep_run
-    if not declared.static:
-        executor = UnitExecutor(declared.builder(config, trained), config, mode)
-    else:
-        number = int(x) if float(x).is_integer() else x
-        executor = UnitExecutor(declared.builder(config, trained, number), config, mode, x=number)
-    return lambda count: executor(x, 0, count)
+def _units(units, x):
+    return lambda count: units(x, 0, count).values
