@@ -14,6 +14,7 @@ import sys
 import time
 
 from ..backend import EXECUTION_TABLE
+from ..errors import UserError
 
 __all__ = ["compare", "measure", "measure_all", "rows"]
 
@@ -72,10 +73,16 @@ def _timed(program):
 
 
 def compare(name):
-    """{mode: what :func:`measure` found, or None where it took too long} of an experiment."""
+    """{mode: what :func:`measure` found, or None where it took too long} of an experiment.
+
+    Raises
+    ------
+    UserError
+        When a measurement failed.
+    """
     found = {}
     for mode in MODES:
-        command = [sys.executable, "-m", __name__, name, mode]
+        command = [sys.executable, "-m", __spec__.name, name, mode]
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=True
@@ -83,6 +90,9 @@ def compare(name):
             found[mode] = json.loads(done.stdout.splitlines()[-1])
         except subprocess.TimeoutExpired:
             found[mode] = None
+        except subprocess.CalledProcessError as error:
+            said = (error.stderr.strip().splitlines() or ["no message"])[-1]
+            raise UserError(f"{name}, {MODES[mode]}: {said}") from None
     return found
 
 
@@ -108,7 +118,11 @@ def measure_all(path=EXECUTION_TABLE, note=print):
     for name, experiment in all_experiments().items():
         if name in table["cpu"] or not (experiment.sweep_run or experiment.recursions):
             continue
-        table["cpu"][name] = compare(name)
+        try:
+            table["cpu"][name] = compare(name)
+        except UserError as error:
+            note(error)
+            continue
         table["date"] = datetime.date.today().isoformat()
         table["machine"] = f"{backend.processor()}, {len(os.sched_getaffinity(0))} cores"
         path.write_text(json.dumps(table, indent=1) + "\n")
