@@ -17,6 +17,7 @@ YARDSTICKS = {
     "double-surface": ("double", "double_surface"),
     "precoding": ("precoding", "precoding"),
     "hybrid": ("hybrid", "hybrid"),
+    "links": ("links", "links"),
     "runner": ("overhead", "runner_overhead"),
 }
 

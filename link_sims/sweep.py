@@ -38,7 +38,6 @@ class UnitExecutor:
 
         self._step, self.config, self.mode, self.static_x = step, config, mode, x
         self.curves, self._foldable = None, True
-        self.fold = min(_MAX_FOLD, config.max_units)
         dtype = tf.float64 if config.precision == "double" else tf.float32
         self._x_dtype = dtype
 
@@ -63,10 +62,10 @@ class UnitExecutor:
                 values = traced(seed, point, first + tf.cast(i, tf.int64), x)
                 return i + 1, tf.tensor_scatter_nd_update(buffer, [[i]], [values])
 
-            buffer = tf.zeros([self.fold, len(self.curves), 2], tf.float64)
+            buffer = tf.zeros([_MAX_FOLD, len(self.curves), 2], tf.float64)
             return tf.while_loop(
                 lambda i, _: i < count, body, (tf.constant(0), buffer),
-                maximum_iterations=self.fold,
+                maximum_iterations=_MAX_FOLD,
             )[1]  # fmt: skip
 
         self._group = tf.function(group, autograph=False, jit_compile=mode == "xla")

@@ -51,6 +51,17 @@ class Case:
     errors: int = 2
     relative: float = 1e-4
 
+    def config(self, experiment, size):
+        """The configuration in which a batch, or a training's batch, is of that size."""
+        batch = "training_batch" if self.recursion else "batch_size"
+        return experiment.resolve("cpu", {**self.changes, batch: size})
+
+    def unit_step(self, experiment, config):
+        """``step(batch_size, x)`` of a case that is no training."""
+        if self.step is not None:
+            return self.step(config)
+        return experiment.sweep_run.builder(config, {})
+
 
 def wmmse(cfg):
     """Sum rates of 100 iterations over groups of 8 users, 32 antennas."""

@@ -33,13 +33,9 @@ class Units:
     """
 
     def __init__(self, experiment, case, size):
-        config = experiment.resolve("cpu", {**case.changes, "batch_size": size})
+        config = case.config(experiment, size)
         backend.start(config)
-        if case.step is None:
-            step = experiment.sweep_run.builder(config, {})
-        else:
-            step = case.step(config)
-        executor = UnitExecutor(step, config, "eager")
+        executor = UnitExecutor(case.unit_step(experiment, config), config, "eager")
         self._function = tf.function(executor._unit, autograph=False, jit_compile=True)
         self._x = tf.constant(case.x, tf.float64 if config.precision == "double" else tf.float32)
         self._words = config.seed, point_word(case.x)
@@ -65,7 +61,7 @@ class Training:
     """
 
     def __init__(self, experiment, case, size):
-        config = experiment.resolve("cpu", {**case.changes, "training_batch": size})
+        config = case.config(experiment, size)
         backend.start(config)
         self._state, advance = begin(config, experiment.recursions[case.recursion], config.seed, [])
         with portable_tracing():

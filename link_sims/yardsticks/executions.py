@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 from ..backend import EXECUTION_TABLE
 from ..errors import UserError
@@ -20,7 +19,6 @@ __all__ = ["compare", "measure", "measure_all", "rows"]
 
 MODES = {"graph": "graph", "xla": "XLA"}
 _TIMEOUT_SECONDS = 120
-_MAX_COUNT = 64
 _MAX_RECURSIONS = 2
 
 
@@ -35,6 +33,7 @@ def measure(name, mode, profile="cpu"):
     from link_sims import backend
     from link_sims.programs import programs
     from link_sims.registry import find
+    from link_sims.yardsticks.timing import timed
     from sionna_irs.linalg import plain_graphs
 
     experiment = find(name)
@@ -47,7 +46,7 @@ def measure(name, mode, profile="cpu"):
             count += kind == "recursion"
             if kind == "recursion" and count > _MAX_RECURSIONS:
                 continue
-            first, unit = _timed(program)
+            first, unit = timed(program.run)
             compiling.append(first)
             totals[kind].append(program.compilations * first + program.total * unit)
     trained = sum(totals["recursion"]) * count / max(1, min(count, _MAX_RECURSIONS))
@@ -56,20 +55,6 @@ def measure(name, mode, profile="cpu"):
         "total_s": round(sum(totals["sweep"]) + trained, 2),
         "memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
-
-
-def _timed(program):
-    """(seconds of the first call, seconds of a unit after it)."""
-    start = time.perf_counter()
-    program.run(1)
-    first, count = time.perf_counter() - start, 1
-    while True:
-        start = time.perf_counter()
-        program.run(count)
-        seconds = time.perf_counter() - start
-        if seconds > 0.5 or count == _MAX_COUNT:
-            return first, seconds / count
-        count = min(_MAX_COUNT, 4 * count)
 
 
 def compare(name):
