@@ -220,9 +220,8 @@ def _precoders(h, w, u, error, tau, kernels):
     evaluate, basis = (_spectral if kernels else _direct)(a, r, columns)
     info = np.finfo(tau.dtype.as_numpy_dtype)
     tolerance = 1e-4 if info.bits == 32 else 1e-11
-    trace = tf.reduce_sum(tf.math.real(tf.linalg.diag_part(a)), -1)
     # Below it A + tau I may lose its definiteness to rounding.
-    floor = (4 * a.shape[-1] * info.eps * trace + info.tiny)[..., None]
+    floor = (4 * a.shape[-1] * info.eps * tf.math.real(tf.linalg.trace(a)) + info.tiny)[..., None]
 
     def newton(i, tau, step, *_):
         tau = tf.maximum(tau + step, floor)
@@ -269,11 +268,15 @@ def _behind(columns, y):
 def _spectral(a, r, columns):
     """tau -> (Y, power, half its negative slope) in the basis of A, and the way out of it."""
     values, v = hermitian_eig(a, "kernel")
-    values, v = tf.maximum(values, 0)[..., None, :], v[..., None, :, :]
+    values, v = values[..., None, :], v[..., None, :, :]
+    # R has nothing in directions that A lacks, or B removes it: what is there is rounding.
+    least = values.shape[-1] * np.finfo(values.dtype.as_numpy_dtype).eps * values[..., :1]
+    there = tf.cast(values > least, values.dtype)
+    values *= there
     z = tf.linalg.matmul(v, r, adjoint_a=True)
 
     def evaluate(tau):
-        gain = 1 / (values + tau[..., None])
+        gain = there / (values + tau[..., None])
         y = z * tf.cast(gain, z.dtype)[..., None]
         power = tf.reduce_sum(squared(y), -1) * (1 if columns is None else values)
         return y, tf.reduce_sum(power, -1), tf.reduce_sum(gain * power, -1)
@@ -284,17 +287,29 @@ def _spectral(a, r, columns):
 def _direct(a, r, columns):
     """The same from inverses."""
     eye = tf.eye(a.shape[-1], dtype=a.dtype)
+    trace = tf.math.real(tf.linalg.trace(a))[..., None]
 
     def evaluate(tau):
         x = hpd_inverse(a[..., None, :, :] + tf.cast(tau, a.dtype)[..., None, None] * eye)
         x = tf.ensure_shape(x, [*tau.shape, *eye.shape])
         y = tf.linalg.matmul(x, r)
-        # Not as Y^H A Y, which rounding makes negative where A is nearly singular.
-        f, change = _behind(columns, y), _behind(columns, tf.linalg.matmul(x, y))
-        slope = _sum(tf.math.real(tf.math.conj(f) * change))
-        return y, _sum(squared(f)), tf.maximum(slope, 0)
+        f = _behind(columns, y)
+        power = _sum(squared(f))
+        if columns is None:
+            slope = _product(f, tf.linalg.matmul(x, f))
+        else:
+            # Not from X Y: where A is nearly singular, Y is large in directions that B removes.
+            back = tf.linalg.matmul(columns[..., None, :, :], f, adjoint_a=True)
+            slope = (power - _product(back, tf.linalg.matmul(x, back))) / tau
+        # Its bounds, from the eigenvalues of A: rounding must not lead beyond them.
+        return y, power, tf.clip_by_value(slope, power / (trace + tau), power / tau)
 
     return evaluate, lambda y: y
+
+
+def _product(x, y):
+    """Real part of the inner product of two matrices."""
+    return _sum(tf.math.real(tf.math.conj(x) * y))
 
 
 def _sum(x):

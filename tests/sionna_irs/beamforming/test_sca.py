@@ -153,6 +153,25 @@ def test_more_streams_than_chains_are_switched_off():
     assert rates[60] > rates[2]
 
 
+@pytest.mark.parametrize("num_chains", [8, 4])
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_channels_of_low_rank(num_chains, precision):
+    """Four streams, estimated from three pilots."""
+    rng = np.random.default_rng(8)
+    h, r_w, gram = twin.random_case(rng, 200, users=2, m=2, n=num_chains)
+    h = cplx(rng, 200, 2, 2, 3) @ cplx(rng, 200, 1, 3, num_chains)
+    inputs = [
+        tf.constant(a, f"complex{64 if precision == 'single' else 128}") for a in (h, r_w, gram)
+    ]
+    rates = {}
+    for method in ("eigh", "newton"):
+        design = tf.function(SCA(2, 10, method=method, precision=precision))(*inputs, NO)
+        assert (powers(design[0].numpy(), gram) < 2 * 1.01).all()
+        rates[method] = mean_rate(h, r_w, design)
+    # At most three streams pay; the multiplier of the fourth is small, and coarse by inverses.
+    assert abs(rates["newton"].mean() / rates["eigh"].mean() - 1) < 0.03
+
+
 def test_knowing_the_error_helps():
     rng = np.random.default_rng(6)
     gain, noise = 0.1, 0.1
