@@ -141,7 +141,7 @@ def mmse_precoder(h, u, w):
     u : tf.Tensor, [..., K], complex
         Receivers :math:`\hat s_k=u_k^*y_k`; their common scale does not matter above 1e-6.
     w : tf.Tensor, [..., K], real
-        Positive; their common scale does not matter.
+        At least 0; their common scale does not matter. Where all are 0, so is the precoder.
 
     Returns
     -------
@@ -157,7 +157,9 @@ def mmse_precoder(h, u, w):
     """
     power = tf.maximum(_squared(u), _SMALLEST)
     d = power * w
-    root = tf.cast(tf.sqrt(tf.maximum(d / tf.reduce_sum(d, -1, keepdims=True), _SMALLEST)), h.dtype)
+    total = tf.reduce_sum(d, -1, keepdims=True)
+    share = d / tf.where(total > 0, total, tf.ones_like(total))
+    root = tf.cast(tf.sqrt(tf.maximum(share, _SMALLEST)), h.dtype)
     gram = tf.linalg.matmul(h, h, adjoint_b=True)
     # Hermitian, no eigenvalue below 1: safe in single precision, also for users switched off.
     a = root[..., :, None] * gram * root[..., None, :] + tf.eye(h.shape[-2], dtype=h.dtype)

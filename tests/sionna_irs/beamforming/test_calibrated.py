@@ -150,6 +150,14 @@ def test_a_fixed_point_of_wmmse_stays():
     np.testing.assert_allclose(again, v, atol=1e-6)
 
 
+def test_weights_that_vanish_switch_users_off():
+    h = tf.constant(cplx(4, 3, 5), tf.complex64)
+    u = tf.ones([3], h.dtype)
+    v = mmse_precoder(h, u, tf.constant([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]] * 2)).numpy()
+    np.testing.assert_allclose(np.linalg.norm(v, axis=(-2, -1)), [1, 0, 1, 0], atol=1e-6)
+    assert not v[0, :, 2].any()
+
+
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_unit_power_with_a_user_without_a_channel(precision):
     h = tf.constant(10 * cplx(6, 3, 5) * [[1], [1], [0]])
