@@ -161,7 +161,13 @@ class SCA(LinkLayer):
         root = self.cplx(tf.sqrt(no))[..., None, None, None]
         h_eq /= root
         h = tf.linalg.matmul(h_eq, whitener)
-        if error is not None:
+        receive = tf.eye(h.shape[-2], dtype=h.dtype)
+        if error is None:
+            # Beams of a user that nearly coincide are told apart by little noise: that of whitened
+            # receive chains is I.
+            receive, r_w = hpd_whitener(r_w), receive
+            h = tf.linalg.matmul(receive, h, adjoint_a=True)
+        else:
             error = tf.stop_gradient(error) / tf.square(root)
             error = tf.linalg.matmul(whitener, tf.linalg.matmul(error, whitener), adjoint_a=True)
         f = tf.linalg.matmul(gram[..., None, :, :], self._first(h_eq, eig))
@@ -182,7 +188,7 @@ class SCA(LinkLayer):
         tau = tf.zeros_like(u[..., :groups, 0])  # not known yet
         start = (tf.constant(0), f, received_fields(h, f), noise_covariance(f, r_w, error), u, tau)
         _, f, fields, noise, u, tau = tf.while_loop(lambda i, *_: i < num_iter, body, start)
-        w = combine(h, f, fields, noise, solver) / root
+        w = tf.linalg.matmul(receive, combine(h, f, fields, noise, solver)) / root
         f = tf.ensure_shape(
             tf.linalg.matmul(whitener, f), [*h_eq.shape[:-2], h_eq.shape[-1], self.num_streams]
         )

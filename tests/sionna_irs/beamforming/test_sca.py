@@ -172,6 +172,23 @@ def test_channels_of_low_rank(num_chains, precision):
     assert abs(rates["newton"].mean() / rates["eigh"].mean() - 1) < 0.03
 
 
+@pytest.mark.parametrize("method", ["eigh", "newton"])
+def test_receive_beams_that_nearly_coincide(method):
+    """Single precision tells them apart: noise is whitened before signals are inverted."""
+    rng = np.random.default_rng(9)
+    h, _, gram = twin.random_case(rng, 100, users=2, m=3, n=8)
+    beams = cplx(rng, 100, 2, 3, 3)
+    beams[..., 2] = beams[..., 1] + 0.03 * beams[..., 2]
+    h, r_w = adjoint(beams) @ h, adjoint(beams) @ beams
+    rates = {}
+    for precision, dtype in (("single", tf.complex64), ("double", tf.complex128)):
+        inputs = [tf.constant(x, dtype) for x in (h, r_w, gram)]
+        rates[precision] = mean_rate(
+            h, r_w, SCA(2, 10, method=method, precision=precision)(*inputs, 1e-4), 1e-4
+        )
+    np.testing.assert_allclose(rates["single"], rates["double"], rtol=5e-3)
+
+
 def test_knowing_the_error_helps():
     rng = np.random.default_rng(6)
     gain, noise = 0.1, 0.1
