@@ -239,12 +239,12 @@ def _precoders(h, w, u, error, tau, kernels):
     power = _sum(squared(_behind(columns, r)))
     first = tf.where(tau > 0, tau, tf.sqrt(power / limit))
     start = (tf.constant(0), first, tf.zeros_like(tau), r, power, tf.constant(False))
-    _, tau, _, y, power, _ = tf.while_loop(
-        lambda i, *rest: (i < _MAX_STEPS) & ~rest[-1], newton, start
-    )
-    power = tf.where((tau > floor) & (power > 0), power, tf.maximum(power, limit))
-    y = basis(y * tf.cast(tf.sqrt(limit / power), y.dtype)[..., None, None])
-    f = _behind(columns, y)
+    _, tau, _, y, *_ = tf.while_loop(lambda i, *rest: (i < _MAX_STEPS) & ~rest[-1], newton, start)
+    f = _behind(columns, basis(y))
+    power = _sum(squared(f))
+    wanted = tf.where(tau > floor, tf.ones_like(power) * limit, tf.minimum(power, limit))
+    power = tf.where(power > 0, power, tf.ones_like(power))
+    f *= tf.cast(tf.sqrt(wanted / power), f.dtype)[..., None, None]
     return (f if groups == users else unstack_streams(f[..., 0, :, :], users)), tau
 
 
@@ -274,15 +274,13 @@ def _behind(columns, y):
 def _spectral(a, r, columns):
     """tau -> (Y, power, half its negative slope) in the basis of A, and the way out of it."""
     values, v = hermitian_eig(a, "kernel")
+    # Small ones are exact as powers behind B, and rounding as eigenvalues.
+    values = tf.maximum(values, 0) if columns is None else tf.reduce_sum(squared(columns @ v), -2)
     values, v = values[..., None, :], v[..., None, :, :]
-    # R has nothing in directions that A lacks, or B removes it: what is there is rounding.
-    least = values.shape[-1] * np.finfo(values.dtype.as_numpy_dtype).eps * values[..., :1]
-    there = tf.cast(values > least, values.dtype)
-    values *= there
     z = tf.linalg.matmul(v, r, adjoint_a=True)
 
     def evaluate(tau):
-        gain = there / (values + tau[..., None])
+        gain = 1 / (values + tau[..., None])
         y = z * tf.cast(gain, z.dtype)[..., None]
         power = tf.reduce_sum(squared(y), -1) * (1 if columns is None else values)
         return y, tf.reduce_sum(power, -1), tf.reduce_sum(gain * power, -1)

@@ -166,7 +166,7 @@ def test_channels_of_low_rank(num_chains, precision):
     rates = {}
     for method in ("eigh", "newton"):
         design = tf.function(SCA(2, 10, method=method, precision=precision))(*inputs, NO)
-        assert (powers(design[0].numpy(), gram) < 2 * 1.01).all()
+        assert (powers(design[0].numpy(), gram) < 2 * (1 + 1e-5)).all()
         rates[method] = mean_rate(h, r_w, design)
     # At most three streams pay; the multiplier of the fourth is small, and coarse by inverses.
     assert abs(rates["newton"].mean() / rates["eigh"].mean() - 1) < 0.03
