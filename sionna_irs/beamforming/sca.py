@@ -227,7 +227,8 @@ def _precoders(h, w, u, error, tau, kernels):
     info = np.finfo(tau.dtype.as_numpy_dtype)
     tolerance = 1e-4 if info.bits == 32 else 1e-11
     # Below it A + tau I may lose its definiteness to rounding.
-    floor = (4 * a.shape[-1] * info.eps * tf.math.real(tf.linalg.trace(a)) + info.tiny)[..., None]
+    rounding = 4 * a.shape[-1] * info.eps * tf.math.real(tf.linalg.trace(a))
+    floor = (rounding + info.tiny / info.eps)[..., None]
 
     def newton(i, tau, step, *_):
         tau = tf.maximum(tau + step, floor)
@@ -278,11 +279,13 @@ def _spectral(a, r, columns):
     values = tf.maximum(values, 0) if columns is None else tf.reduce_sum(squared(columns @ v), -2)
     values, v = values[..., None, :], v[..., None, :, :]
     z = tf.linalg.matmul(v, r, adjoint_a=True)
+    strength = tf.reduce_sum(squared(z), -1)
 
     def evaluate(tau):
         gain = 1 / (values + tau[..., None])
+        # In this order: where all channels vanish, the square of the gain overflows.
+        power = strength * (gain if columns is None else gain * values) * gain
         y = z * tf.cast(gain, z.dtype)[..., None]
-        power = tf.reduce_sum(squared(y), -1) * (1 if columns is None else values)
         return y, tf.reduce_sum(power, -1), tf.reduce_sum(gain * power, -1)
 
     return evaluate, lambda y: tf.linalg.matmul(v, y)
