@@ -14,7 +14,8 @@ import pytest
 
 import link_sims
 import sionna_irs as irs
-from link_sims.papers.cenas import cells, search
+from link_sims.errors import UserError
+from link_sims.papers.cenas import ablation, cells, networks, search
 
 HERE = pathlib.Path(__file__).parents[2]
 
@@ -26,6 +27,16 @@ def smoke(experiment, names, tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "draw", None)
     results, _ = link_sims.run(experiment, profile="smoke", out=tmp_path, quiet=True)
     return results
+
+
+@pytest.mark.parametrize("module", [ablation, networks, search])
+def test_trainings_end_with_an_evaluation(module):
+    """Not a figure without its last point, after all the work."""
+    experiment = getattr(module, module.__name__.split(".")[-1])
+    for profile in experiment.profiles:
+        assert experiment.resolve(profile).num_steps % module.EVERY == 0
+    with pytest.raises(UserError, match=f"num_steps = 10: .*multiple of {module.EVERY}"):
+        experiment.resolve("cpu", {"num_steps": 10})
 
 
 def test_searches_are_recorded(tmp_path, monkeypatch):

@@ -4,6 +4,10 @@ The channels have fewer elements than elsewhere; columns and noise are the same 
 independent), and so is the smallest error, but for the weight of the direct column.
 """
 
+from typing import Annotated
+
+from pydantic import Field
+
 import link_sims
 
 from ..cascade import CascadeConfig, scene
@@ -38,7 +42,7 @@ class Config(CascadeConfig):
     num_elements: link_sims.PositiveInt = 16
     snr_db: float = 0.0
     num_filters: link_sims.PositiveInt = 16
-    num_steps: link_sims.PositiveInt = 4000
+    num_steps: Annotated[int, Field(gt=0, multiple_of=EVERY)] = 4000
     training_batch: link_sims.PositiveInt = 16
     peak_rate: link_sims.PositiveFloat = 4e-3
     held_out: link_sims.PositiveInt = 1024

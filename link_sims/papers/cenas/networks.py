@@ -1,5 +1,9 @@
 """The four networks of the paper's table: sizes, and errors after equal training."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 import link_sims
 
 from ..cascade import closed_forms_over_snr, nmse_step, references, scene
@@ -46,7 +50,7 @@ class Config(TrainedConfig):
     snr_db: float = 0.0
     points: link_sims.Grid = [0]
     num_filters: link_sims.PositiveInt = 24
-    num_steps: link_sims.PositiveInt = 2000
+    num_steps: Annotated[int, Field(gt=0, multiple_of=EVERY)] = 2000
     held_out: link_sims.PositiveInt = 512
 
 

@@ -5,6 +5,9 @@ through one step of the weights, one for those that look through two.
 """
 
 import dataclasses
+from typing import Annotated
+
+from pydantic import Field
 
 import link_sims
 
@@ -41,7 +44,7 @@ class Config(CascadeConfig):
     num_filters: link_sims.PositiveInt = 8
     search_batch: link_sims.PositiveInt = 16
     num_batches: link_sims.PositiveInt | None = None
-    num_steps: link_sims.PositiveInt = 400
+    num_steps: Annotated[int, Field(gt=0, multiple_of=EVERY)] = 400
     num_pretraining: link_sims.PositiveInt = 60
     rate: link_sims.PositiveFloat = 0.3
     final_rate: link_sims.PositiveFloat = 0.003
@@ -74,7 +77,7 @@ SMOKE = {
 # (but from the weights' half) before 60 epochs of that half.
 PAPER_SIZE = {
     "num_elements": 64, "num_patterns": 65, "extended": False, "num_cells": 3, "num_nodes": 3,
-    "num_filters": 48, "search_batch": 64, "num_batches": 468, "num_steps": 18_730,
+    "num_filters": 48, "search_batch": 64, "num_batches": 468, "num_steps": 18_740,
     "num_pretraining": 4_690, "rate": 0.005, "final_rate": 0.0001, "alpha_rate": 1e-3,
     "alpha_final_rate": 1e-3, "held_out": 2048,
 }  # fmt: skip
