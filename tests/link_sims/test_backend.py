@@ -13,10 +13,10 @@ from link_sims.registry import all_experiments
     ("own", "graph", "xla", "expected"),
     [
         ("xla", 5.0, 10.0, "graph"),
-        ("xla", 9.9, 10.0, "xla"),
+        ("xla", 7.2, 10.0, "xla"),
         ("xla", 5.0, None, "xla"),
         ("graph", 10.0, 5.0, "xla"),
-        ("graph", 10.0, 9.9, "graph"),
+        ("graph", 10.0, 7.2, "graph"),
         ("graph", None, 5.0, "graph"),
     ],
 )
