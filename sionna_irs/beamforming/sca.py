@@ -282,11 +282,12 @@ def _spectral(a, r, columns):
     strength = tf.reduce_sum(squared(z), -1)
 
     def evaluate(tau):
-        gain = 1 / (values + tau[..., None])
-        # In this order: where all channels vanish, the square of the gain overflows.
-        power = strength * (gain if columns is None else gain * values) * gain
-        y = z * tf.cast(gain, z.dtype)[..., None]
-        return y, tf.reduce_sum(power, -1), tf.reduce_sum(gain * power, -1)
+        level = values + tau[..., None]
+        # Quotients only: where all channels vanish, the square of 1/level overflows, and graphs
+        # turn a product of two such factors into their square, whatever the order.
+        power = strength * ((1 if columns is None else values) / level) / level
+        y = z * tf.cast(1 / level, z.dtype)[..., None]
+        return y, tf.reduce_sum(power, -1), tf.reduce_sum(power / level, -1)
 
     return evaluate, lambda y: tf.linalg.matmul(v, y)
 
