@@ -22,7 +22,9 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="Experiment, or file.py:object.")]
-Profile = Annotated[str, typer.Option(help="smoke (seconds), cpu (minutes) or paper.")]
+Profile = Annotated[
+    str, typer.Option(help="smoke (seconds), cpu (minutes), published (hours) or paper.")
+]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="key=value, any number of times.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Out = Annotated[pathlib.Path, typer.Option(help="Root of the run folders.")]
@@ -301,6 +303,21 @@ def verify(
     if as_json:
         print(json.dumps(report, indent=1))
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def queue(
+    file: Annotated[pathlib.Path, typer.Argument(help="TOML file with [[run]] tables.")],
+    out: Out = pathlib.Path("runs"),
+    hours: Annotated[float | None, typer.Option(help="Begin no run after so long.")] = None,
+):
+    """Run a list of experiments one after the other, or go on with it."""
+    from .queue import run_queue
+
+    left = run_queue(file, out, hours)
+    for command in left:
+        print(f"left: {command}")
+    raise typer.Exit(1 if left else 0)
 
 
 @app.command()

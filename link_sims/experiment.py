@@ -165,8 +165,9 @@ class Experiment:
     config : type
         A :class:`Config`.
     profiles : dict
-        "smoke" (seconds), "cpu" (minutes on two cores) and "paper" (the published size): changes
-        of the configuration's defaults.
+        "smoke" (seconds), "cpu" (minutes on two cores), "paper" (the published size and number
+        of steps) and, where two cores reach the published size with fewer steps, "published":
+        changes of the configuration's defaults.
     title : str
         Heading of the figure.
     answers : list of str

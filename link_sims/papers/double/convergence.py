@@ -29,6 +29,7 @@ class Config(common.DoubleConfig):
 PROFILES = {
     "smoke": {"num_replicas": 4, "num_elements": 9, "num_iter": 5, "num_rounds": 2},
     "cpu": {},
+    "published": {"num_replicas": 1000},
     "paper": {"num_replicas": 1000},
 }
 

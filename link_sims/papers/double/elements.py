@@ -78,7 +78,8 @@ def make(name, answers, title, **changes):
         profiles={
             "smoke": {**changes, "num_elements": [4], "batch_size": 4, "max_units": 2},
             "cpu": changes,
-            "paper": {**changes, "max_units": 50},
+            "published": {**changes, "max_units": 84},  # 1008 channels
+            "paper": {**changes, "max_units": 84},
         },
         metrics=common.CAPACITY,
         x_label="elements of each surface N",

@@ -32,6 +32,7 @@ scaling = link_sims.Experiment(
     profiles={
         "smoke": {"num_elements": [4, 9], "num_simulated": [4], "max_units": 3},
         "cpu": {},
+        "published": {"num_simulated": [4, 16, 36, 64, 100, 144, 196, 400]},
         "paper": {"num_simulated": [4, 16, 36, 64, 100, 144, 196, 400]},
     },
     metrics={

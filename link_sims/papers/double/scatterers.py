@@ -38,6 +38,7 @@ scatterers = link_sims.Experiment(
         "smoke": {"num_scatterers_grid": [1, 4], "num_elements": 9, "batch_size": 4,
                   "max_units": 2},
         "cpu": {},
+        "published": {"max_units": 50},  # 1000 channels
         "paper": {"max_units": 50},
     },
     metrics={

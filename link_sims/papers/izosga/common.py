@@ -13,6 +13,9 @@ from link_sims.claims import Value
 
 PHASE_STEP, AMPLITUDE_STEP, CAPACITANCE_STEP = 0.4, 0.01, 0.005
 LOS_KEY, START_KEY = 11, 12
+# The published size, which two cores reach.
+PUBLISHED = {"num_replicas": 60, "num_steps": 40_000}
+ORACLES = [1, 2, 3, 5, 10, 20, 50]
 RATE = {"rate": link_sims.Metric("weighted sum rate [bit/s/Hz]")}
 
 

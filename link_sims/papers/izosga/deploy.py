@@ -9,6 +9,7 @@ import link_sims
 from . import common
 
 TESTED = (1, 2, 3, 4, 5, 20)
+PUBLISHED = {"num_replicas": 60, "num_training": 10_000, "num_test": 2000}
 
 
 class Config(common.ScenarioConfig):
@@ -42,7 +43,8 @@ def make(name, answers=(), **changes):
         profiles={
             "smoke": {**changes, "num_replicas": 4, "num_training": 20, "num_test": 10},
             "cpu": changes,
-            "paper": {**changes, "num_replicas": 60, "num_training": 10_000, "num_test": 2000},
+            "published": {**changes, **PUBLISHED},
+            "paper": {**changes, **PUBLISHED},
         },
         metrics=common.RATE,
         x_label="iteration of the test",

@@ -17,7 +17,7 @@ class Config(common.ScenarioConfig):
     num_steps: link_sims.PositiveInt = 2500
     num_iter: Annotated[
         list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=1, max_length=20)
-    ] = [1, 2, 3, 5, 10, 20, 50]
+    ] = common.ORACLES
 
 
 def curves_of(cfg):
@@ -29,7 +29,7 @@ def curves_of(cfg):
     }
 
 
-def make(name, answers=(), record_every=250, paper=None, **changes):
+def make(name, answers=(), record_every=250, published=common.PUBLISHED, **changes):
     """The experiment for one panel."""
     rows, cols = changes.get("panel", [4, 10])
     experiment = link_sims.Experiment(
@@ -40,7 +40,8 @@ def make(name, answers=(), record_every=250, paper=None, **changes):
         profiles={
             "smoke": {**changes, "num_replicas": 4, "num_steps": 20, "num_iter": [1, 5]},
             "cpu": changes,
-            "paper": {**changes, "num_replicas": 60, "num_steps": 40_000, **(paper or {})},
+            "published": {**changes, **published},
+            "paper": {**changes, **published},
         },
         metrics=common.RATE,
         x_label="iteration (channel realisation)",
@@ -63,14 +64,17 @@ def make(name, answers=(), record_every=250, paper=None, **changes):
 
 
 small = make("izosga/fixed-oracles", ["iZoSGA Fig. 3"])
-large = make("izosga/fixed-oracles-400", panel=[20, 20], num_replicas=60, num_iter=[1, 5, 20, 50])
+large = make(
+    "izosga/fixed-oracles-400", published={**common.PUBLISHED, "num_iter": common.ORACLES},
+    panel=[20, 20], num_replicas=60, num_iter=[1, 5, 20, 50],
+)  # fmt: skip
 # Probes spread over more elements: the published step, for 40, throws these about.
 links_38k = make(
     "izosga/large", ["iZoSGA text"], 25,
     panel=[40, 40], num_replicas=6, num_steps=500, num_iter=[5], step_scale=0.25,
 )  # fmt: skip
 links_384k = make(
-    "izosga/very-large", (), 10, {"num_steps": 2000},
+    "izosga/very-large", (), 10, {"num_replicas": 60, "num_steps": 2000},
     panel=[160, 240], num_replicas=3, num_steps=100, num_iter=[5], step_scale=0.01,
 )  # fmt: skip
 

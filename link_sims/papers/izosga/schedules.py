@@ -30,7 +30,8 @@ def make(name, answers=(), **changes):
         profiles={
             "smoke": {**changes, "num_replicas": 4, "num_steps": 20},
             "cpu": changes,
-            "paper": {**changes, "num_replicas": 60, "num_steps": 40_000},
+            "published": {**changes, **common.PUBLISHED},
+            "paper": {**changes, **common.PUBLISHED},
         },
         metrics=common.RATE,
         x_label="iteration (channel realisation)",

@@ -29,6 +29,7 @@ def curves_of(cfg, kind):
 
 def make(name, answers, title, **changes):
     """The experiment of one panel."""
+    published = {**common.PUBLISHED, "num_iter": common.ORACLES}
     experiment = link_sims.Experiment(
         name,
         title=title,
@@ -37,7 +38,8 @@ def make(name, answers, title, **changes):
         profiles={
             "smoke": {**changes, "num_replicas": 4, "num_steps": 20, "num_iter": [1, 5]},
             "cpu": changes,
-            "paper": {**changes, "num_steps": 40_000, "num_iter": [1, 2, 3, 5, 10, 20, 50]},
+            "published": {**changes, **published},
+            "paper": {**changes, **published},
         },
         metrics=common.RATE,
         x_label="iteration (channel realisation)",
