@@ -47,7 +47,7 @@ def _plain_step():
         state, _ = plain.step(place, los, state, fading, directions, _NUM_ITER)
         times.append(1e3 * (time.perf_counter() - begin))
     h = np.stack([normals(4, 6) * np.sqrt(2) for _ in range(20)])
-    oracle = irs.WMMSE(_NUM_ITER, num_steps=12, precision="double")
+    oracle = irs.WMMSE(_NUM_ITER, "newton", 12, start="ones", precision="double")
     ours = oracle(h, 1.0, return_state=True)[1]["rate"].numpy()
     rates = [plain.sum_rate(x, plain.wmmse(x, _NUM_ITER)) for x in h]
     return statistics.median(times), float(np.max(np.abs(ours - rates)))

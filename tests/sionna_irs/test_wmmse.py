@@ -12,6 +12,8 @@ from sionna_irs import metrics
 
 RNG = np.random.default_rng(1)
 DOUBLE = {"precision": "double"}
+ONES = {"start": "ones"}
+NEWTON = {"multiplier": "newton", **ONES}
 EXACT = {
     "newton": {"multiplier": "newton", "num_steps": 12},
     "bisection": {"multiplier": "bisection", "num_steps": 60},
@@ -72,7 +74,7 @@ def scenario(num, num_users=4, num_tx_ant=6, noise_dbm=-80.0, seed=5):
 @pytest.mark.parametrize("multiplier", EXACT)
 def test_against_the_twin(multiplier, method):
     h, no, weights = cplx(3, 4, 6), np.array([0.05, 0.3, 2.0]), [1.0, 0.2, 2.0, 0.7]
-    layer = irs.WMMSE(5, weights=weights, method=method, **EXACT[multiplier], **DOUBLE)
+    layer = irs.WMMSE(5, weights=weights, method=method, **ONES, **EXACT[multiplier], **DOUBLE)
     v, state = compiled(layer)(tf.constant(h), tf.constant(no))
     expected, mu = twin(h, no, 5, multiplier, weights=weights)
     np.testing.assert_allclose(aligned(v.numpy(), expected), expected, atol=1e-10)
@@ -104,7 +106,7 @@ def test_any_size_and_start(num_users, num_tx_ant, start):
 
 def test_own_start():
     h = cplx(2, 4, 6)
-    own = irs.WMMSE(3, start=irs.RZFPrecoder(**DOUBLE), **DOUBLE)(h, 0.3)
+    own = irs.WMMSE(3, "newton", start=irs.RZFPrecoder(**DOUBLE), **DOUBLE)(h, 0.3)
     for a, v in zip(h, own.numpy(), strict=True):
         first = np.linalg.inv(a.conj().T @ a + 4 * 0.3 * np.eye(6)) @ a.conj().T
         expected, _ = twins.wmmse(a, 0.3, 3, first / np.linalg.norm(first))
@@ -124,7 +126,7 @@ MODES = [
 @pytest.mark.parametrize("precision, mode, num_users, multiplier", MODES)
 def test_modes(precision, mode, num_users, multiplier):
     settings = EXACT[multiplier] if precision == "double" else {"multiplier": multiplier}
-    layer = irs.WMMSE(precision=precision, **settings)
+    layer = irs.WMMSE(precision=precision, **ONES, **settings)
     call = compiled(layer, jit_compile=mode == "xla")
     if mode == "eager":
         call = functools.partial(layer, return_state=True)
@@ -175,7 +177,7 @@ def test_shapes():
 def test_power(multiplier, method):
     """All of it at a positive multiplier; the smallest path gains do not disturb."""
     h, no = cplx(50, 4, 6) * 1e-8, np.logspace(-3, 1, 50) * 1e-16
-    call = compiled(irs.WMMSE(multiplier=multiplier, method=method))
+    call = compiled(irs.WMMSE(multiplier=multiplier, method=method, **ONES))
     h, no = tf.constant(h, tf.complex64), tf.constant(no, tf.float32)
     for num_iter in (1, 20):
         v, state = call(h, no, num_iter=tf.constant(num_iter))
@@ -187,7 +189,7 @@ def test_power(multiplier, method):
 def test_less_than_full_power():
     """With antennas to spare the first update may need less power than there is."""
     h, no = cplx(50, 4, 16), 1e-2
-    v, state = irs.WMMSE(1, **EXACT["newton"], **DOUBLE)(h, no, return_state=True)
+    v, state = irs.WMMSE(1, **ONES, **EXACT["newton"], **DOUBLE)(h, no, return_state=True)
     expected, mu = twin(h, no, 1)
     idle = mu == 0
     assert 0 < idle.sum() < 50  # 40 % of such draws
@@ -290,7 +292,8 @@ TABLE = [  # mean rates after 1, 2, 3, 5, 10, 20 and 50 iterations, 400 replicas
 def test_reference_means(num_users, num_tx_ant, noise_dbm, multiplier, expected):
     """Means and gains over the first iteration, within 4.9 standard errors of both samples."""
     num_steps = 8 if noise_dbm == -100 else None
-    call = compiled(irs.WMMSE(multiplier=multiplier, num_steps=num_steps, method="tensors"))
+    settings = {"multiplier": multiplier, "num_steps": num_steps, **ONES}
+    call = compiled(irs.WMMSE(method="tensors", **settings))
     h = tf.constant(scenario(200, num_users, num_tx_ant, noise_dbm), tf.complex64)
     counts = (1, 2, 3, 5, 10, 20, 50)[: len(expected)]
     found = np.array([call(h, 1.0, num_iter=tf.constant(n))[1]["rate"] for n in counts])
@@ -305,11 +308,11 @@ def test_reference_means(num_users, num_tx_ant, noise_dbm, multiplier, expected)
 
 def test_three_newton_steps_suffice():
     h = scenario(128)
-    expected = irs.WMMSE(num_steps=12, **DOUBLE)(h, 1.0).numpy()
-    found = irs.WMMSE(num_steps=3)(h, 1.0).numpy()
+    expected = irs.WMMSE(num_steps=12, **NEWTON, **DOUBLE)(h, 1.0).numpy()
+    found = irs.WMMSE(num_steps=3, **NEWTON)(h, 1.0).numpy()
     error = np.abs(rates(h, found) - rates(h, expected))
     assert error.max() < 3e-6
-    four = irs.WMMSE(num_steps=4, **DOUBLE)(h[:20], 1.0).numpy()
+    four = irs.WMMSE(num_steps=4, **NEWTON, **DOUBLE)(h[:20], 1.0).numpy()
     halved, _ = twin(h[:20], 1.0, 20)
     np.testing.assert_allclose(rates(h[:20], four), rates(h[:20], halved), atol=1e-12)
 
@@ -317,7 +320,7 @@ def test_three_newton_steps_suffice():
 @pytest.mark.parametrize("method", ["unrolled", "tensors"])
 def test_single_precision_at_30_db(method):
     """Half of the rates to 1e-6 of themselves, however the small inverses are made."""
-    h, args = tf.constant(cplx(100, 4, 6)), {"num_steps": 12}
+    h, args = tf.constant(cplx(100, 4, 6)), {"num_steps": 12, **NEWTON}
     expected = compiled(irs.WMMSE(method="tensors", **args, **DOUBLE))(h, 1e-3)[1]["rate"]
     found = compiled(irs.WMMSE(method=method, **args))(tf.cast(h, tf.complex64), 1e-3)[1]["rate"]
     assert np.median(np.abs(found / tf.cast(expected, tf.float32) - 1)) < 1e-6
@@ -336,7 +339,7 @@ def test_a_user_without_a_channel(multiplier, precision, method):
     """Strong channels, where the first multiplier is often 0: no NaN and nothing for that user."""
     h = 30 * cplx(200, 4, 6)
     h[:, 2] = 0
-    layer = irs.WMMSE(precision=precision, method=method, **EXACT[multiplier])
+    layer = irs.WMMSE(precision=precision, method=method, **ONES, **EXACT[multiplier])
     call = compiled(layer)
     for num_iter in (1, 20):
         v, state = call(tf.constant(h, layer.cdtype), 1.0, num_iter=tf.constant(num_iter))
@@ -355,12 +358,12 @@ def test_users_that_are_switched_off():
     assert np.linalg.norm(expected, axis=-2)[:, 10:].max() < 1e-9
     reference, errors = rates(h, expected), []
     for num_steps in (2, 3, 4, 6, 12):
-        v = irs.WMMSE(15, num_steps=num_steps, **DOUBLE)(h, 1.0).numpy()
+        v = irs.WMMSE(15, num_steps=num_steps, **NEWTON, **DOUBLE)(h, 1.0).numpy()
         errors.append(np.abs(rates(h, v) - reference).max())
     # The largest rate errors of the reference are 8e-2, 2e-3, 3e-7 and below 1e-12 in its draws.
     assert np.all(errors < np.array([3, 0.1, 1e-5, 1e-10, 1e-10]))
     for multiplier in ("newton", "closed_form"):
-        layer = irs.WMMSE(20, multiplier=multiplier)
+        layer = irs.WMMSE(20, multiplier=multiplier, **ONES)
         v, state = compiled(layer)(tf.constant(h, tf.complex64), 1.0)
         assert np.all(np.isfinite(v)) and np.all(np.isfinite(state["rate"]))
     blocked = np.zeros([2, 12, 16], complex)

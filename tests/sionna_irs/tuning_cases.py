@@ -79,7 +79,8 @@ def observation(chan, links):
 
 
 def oracle(num_iter=3, precision="double", weights=None):
-    return irs.WMMSE(num_iter, num_steps=12, weights=weights, precision=precision, method="tensors")
+    named = {"multiplier": "newton", "num_steps": 12, "start": "ones"}
+    return irs.WMMSE(num_iter, weights=weights, precision=precision, method="tensors", **named)
 
 
 def tuner(kind, chan, weights=None, num_iter=3, **kwargs):

@@ -65,7 +65,8 @@ def curves(cfg, trained):
 
     channel, _ = common.scenario(cfg)
     send = coded_downlink(cfg.num_users, cfg.num_info_bits, cfg.num_coded_bits, BITS_PER_SYMBOL)
-    precoders = dict(zip(PRECODERS, (irs.WMMSE(20), irs.RZFPrecoder()), strict=True))
+    wmmse = irs.WMMSE(20, multiplier="newton", num_steps=4, start="ones")
+    precoders = dict(zip(PRECODERS, (wmmse, irs.RZFPrecoder()), strict=True))
 
     def step(batch_size, power_dbm):
         no = irs.snr_db_to_no(power_dbm - cfg.tx_power_dbm)

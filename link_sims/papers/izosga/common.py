@@ -159,7 +159,7 @@ def new_oracle(cfg):
     import sionna_irs as irs
 
     steps = None if cfg.multiplier == "closed_form" else cfg.multiplier_steps
-    return irs.WMMSE(multiplier=cfg.multiplier, num_steps=steps)
+    return irs.WMMSE(multiplier=cfg.multiplier, num_steps=steps, start="ones")
 
 
 def first_controls(cfg, channel):

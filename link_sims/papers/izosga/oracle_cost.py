@@ -7,11 +7,12 @@ from . import common
 
 ITERATIONS = (1, 2, 3, 5, 10, 20, 50)
 LINEAR = ("MRT", "ZF", "RZF", "ZF, water-filling")
+NEWTON = {"multiplier": "newton", "num_steps": 4}
 STARTS = {
-    "WMMSE from ones": {},
-    "WMMSE from ones, closed-form multiplier": {"multiplier": "closed_form"},
-    "WMMSE from MRT": {"start": "mrt"},
-    "WMMSE from ZF with water-filling": {"start": "zf_water_filling"},
+    "WMMSE from ones": {**NEWTON, "start": "ones"},
+    "WMMSE from ones, closed-form multiplier": {"multiplier": "closed_form", "start": "ones"},
+    "WMMSE from MRT": {**NEWTON, "start": "mrt"},
+    "WMMSE from ZF with water-filling": {**NEWTON, "start": "zf_water_filling"},
 }
 
 
