@@ -24,8 +24,11 @@ TESTS = {  # module -> its tests
     "link_sims.stopping": [f"{RUNNER}/test_claims.py"],
     "link_sims.store": [f"{RUNNER}/test_store.py"],
     "link_sims.recursion": [f"{RUNNER}/test_runs.py"],
-    "sionna_irs.channel.graph": [f"{UNITS}/test_channel.py"],
-    "sionna_irs.channel.surface_channel": [f"{UNITS}/test_channel.py"],
+    "sionna_irs.channel.graph": [f"{UNITS}/test_composition.py", f"{UNITS}/test_channel.py"],
+    "sionna_irs.channel.surface_channel": [
+        f"{UNITS}/test_composition.py",
+        f"{UNITS}/test_channel.py",
+    ],
     "sionna_irs.metrics": [f"{UNITS}/test_basics.py"],
     "sionna_irs.linalg.solve": [f"{UNITS}/test_linalg.py"],
     "sionna_irs.linalg.decompose": [f"{UNITS}/test_linalg.py"],

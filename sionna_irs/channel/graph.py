@@ -197,7 +197,7 @@ def _leads(hops, start, end, allowed):
 
 
 def _expand(tensor, rank, axis):
-    while 2 - (axis == -2) < tensor.shape.rank < rank:
+    while tensor.shape.rank < rank:
         tensor = tf.expand_dims(tensor, axis)
     return tensor
 
