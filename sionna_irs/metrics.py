@@ -11,7 +11,7 @@ from .layer import to_dtype
 from .linalg import hpd_logdet
 
 __all__ = [
-    "capacity",
+    "equal_power_rate",
     "nmse",
     "nmse_per_sample",
     "receive_sinr",
@@ -180,8 +180,10 @@ def siso_capacity(snr):
     return _log2(1 + snr)
 
 
-def capacity(h, no):
-    r"""Mutual information with equal power, :math:`\log_2\det(I+HH^H/(N_tN_0))` [bit/s/Hz].
+def equal_power_rate(h, no):
+    r"""Mutual information with equal power on all antennas [bit/s/Hz].
+
+    .. math:: \log_2\det(I+HH^H/(N_tN_0))
 
     Parameters
     ----------
@@ -196,8 +198,8 @@ def capacity(h, no):
     Examples
     --------
     >>> import tensorflow as tf
-    >>> from sionna_irs.metrics import capacity
-    >>> round(float(capacity(tf.ones([1, 1], tf.complex64), tf.constant(1.0))), 5)
+    >>> from sionna_irs.metrics import equal_power_rate
+    >>> round(float(equal_power_rate(tf.ones([1, 1], tf.complex64), tf.constant(1.0))), 5)
     1.0
     """
     num_tx = h.shape[-1]

@@ -190,7 +190,7 @@ def curves(cfg, trained):
             counts["bler", name] = tf.math.count_nonzero(failed), batch_size
         for name in (RANDOM, PERFECT):
             h, _, _ = schemes[name]
-            rate = irs.metrics.capacity(h, no)
+            rate = irs.metrics.equal_power_rate(h, no)
             outage = tf.math.count_nonzero(rate < code_rate(cfg))
             counts["bler", f"{name}: outage"] = outage, batch_size
         return counts

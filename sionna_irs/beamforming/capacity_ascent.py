@@ -77,13 +77,13 @@ class CapacityAscent(AlternatingDesign):
         self.snr = snr
 
     def value(self, h):
-        return capacity(h, self.snr)
+        return capacity(h, no=1 / self.snr)
 
     def improve(self, links, theta, name):
         e, j, f0 = surface_factors(links, theta, name)
         phi = theta[name]
         h = f0 + tf.linalg.matmul(e, phi[..., None] * j)
-        precoder = self.cplx(math.sqrt(self.snr)) * svd_water_filling(h, self.snr)[1]
+        precoder = self.cplx(math.sqrt(self.snr)) * svd_water_filling(h, no=1 / self.snr)[1]
         columns = tf.transpose(e, [2, 0, 1])
         rows = tf.transpose(tf.linalg.matmul(j, precoder), [1, 0, 2])
         n = phi.shape[-1]

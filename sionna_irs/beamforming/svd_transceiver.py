@@ -1,6 +1,8 @@
 """The transceiver that reaches the capacity of a known matrix channel."""
 
+import functools
 import math
+import warnings
 
 import tensorflow as tf
 
@@ -11,20 +13,54 @@ from .water_filling import water_filling
 __all__ = ["capacity", "svd_water_filling"]
 
 
-def svd_water_filling(h, snr):
+def _noise_by_name(function):
+    """Ask for ``no=``: a number in its place was the SNR, the reciprocal, until version 0.1."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def by_name(h, *positional, no=None, snr=None):
+        if positional:
+            raise TypeError(
+                f"{name} has a second positional argument, which was snr and is no: "
+                f"{name}(h, no=1 / snr) is needed"
+            )
+        if (no is None) == (snr is None):
+            raise TypeError(f"no = {no!r}, snr = {snr!r}; {name}(h, no=...) is needed")
+        if snr is not None:
+            _require_positive("snr", snr)
+            warnings.warn(
+                f"snr of {name} is deprecated; no=1 / snr is needed", DeprecationWarning, 2
+            )
+            no = 1 / snr
+        _require_positive("no", no)
+        return function(h, no=no)
+
+    return by_name
+
+
+def _require_positive(name, value):
+    if isinstance(value, (bool, str)):
+        raise TypeError(f"{name} = {value!r}; a positive finite number or a tensor is needed")
+    if isinstance(value, (int, float)) and not 0 < value < math.inf:
+        raise ValueError(f"{name} = {value!r}; a positive finite number is needed")
+
+
+@_noise_by_name
+def svd_water_filling(h, *, no):
     r"""Capacity, precoder and combiner of a channel that both ends know.
 
     With :math:`H=U\,\mathrm{diag}(\lambda)V^H` and the powers :math:`p_i` of
     :func:`water_filling`,
 
-    .. math:: C=\sum_i\log_2(1+p_i\lambda_i^2\,\mathrm{SNR}),\qquad
+    .. math:: C=\sum_i\log_2(1+p_i\lambda_i^2/N_0),\qquad
               F=V\,\mathrm{diag}(\sqrt{p_i}),\qquad W=U
 
     Parameters
     ----------
     h : tf.Tensor, [..., rx, tx], complex
-    snr : float or tf.Tensor that broadcasts to [...], real
-        Total transmit power over the noise variance of an antenna, positive.
+    no : float or tf.Tensor that broadcasts to [...], real
+        Noise variance of an antenna over total transmit power, positive. By name: until version
+        0.1 the second argument was its reciprocal, ``snr``, which is still understood by name.
 
     Returns
     -------
@@ -41,25 +77,25 @@ def svd_water_filling(h, snr):
 
     Raises
     ------
+    TypeError
+        When `no` is missing or not given by name.
     ValueError
-        When `snr` is a number that is not positive and finite.
+        When `no` is a number that is not positive and finite.
 
     Examples
     --------
     >>> import tensorflow as tf, sionna_irs as irs
-    >>> c, f, w, p, s = irs.svd_water_filling(tf.constant([[2, 0], [0, 1]], tf.complex64), 1.0)
+    >>> c, f, w, p, s = irs.svd_water_filling(tf.constant([[2, 0], [0, 1]], tf.complex64), no=1.0)
     >>> round(float(c), 4), p.numpy().round(3), s.numpy()
     (2.3398, array([0.875, 0.125], dtype=float32), array([2., 1.], dtype=float32))
     """
-    if isinstance(snr, (int, float)) and not 0 < snr < math.inf:
-        raise ValueError(f"snr = {snr!r}; a positive finite number is needed")
     h = tf.convert_to_tensor(h)
     # The scale is that of path gains, far below the smallest squares of single precision.
     scale = tf.stop_gradient(tf.reduce_max(tf.abs(h), [-2, -1], keepdims=True))
     scale = tf.where(scale > 0, scale, 1)
     s, u, v = svd(h / tf.cast(scale, h.dtype))
     s *= scale[..., 0]
-    gains = tf.square(tf.sqrt(to_dtype(snr, s.dtype)[..., None]) * s)
+    gains = tf.square(s / tf.sqrt(to_dtype(no, s.dtype)[..., None]))
     # A gain of zero costs much, not infinity. Only differences of costs count, and the smallest
     # cost as 0 leaves room for the power of 1 at every SNR.
     floor = tf.maximum(1e-12 * gains[..., :1], s.dtype.as_numpy_dtype(1e-30))
@@ -70,12 +106,13 @@ def svd_water_filling(h, snr):
     return tf.reduce_sum(rates, -1), precoder, u, powers, s
 
 
-def capacity(h, snr):
+@_noise_by_name
+def capacity(h, *, no):
     """Capacity [...] [bit/s/Hz] of :func:`svd_water_filling`.
 
     Parameters
     ----------
-    h, snr
+    h, no
         As :func:`svd_water_filling`.
 
     Returns
@@ -84,14 +121,14 @@ def capacity(h, snr):
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         As :func:`svd_water_filling`.
 
     Examples
     --------
     >>> import tensorflow as tf
     >>> from sionna_irs.beamforming.svd_transceiver import capacity
-    >>> round(float(capacity(tf.ones([1, 1], tf.complex64), snr=1.0)), 5)
+    >>> round(float(capacity(tf.ones([1, 1], tf.complex64), no=1.0)), 5)
     1.0
     """
-    return svd_water_filling(h, snr)[0]
+    return svd_water_filling(h, no=no)[0]

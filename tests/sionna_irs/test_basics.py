@@ -100,7 +100,7 @@ def test_rates_and_errors_against_numpy():
         g = cplx(5, *shape)
         full = np.eye(shape[0]) + g @ g.conj().swapaxes(-1, -2) / (shape[1] * 0.3)
         np.testing.assert_allclose(
-            metrics.capacity(tf.constant(g), tf.constant(0.3, tf.float64)),
+            metrics.equal_power_rate(tf.constant(g), tf.constant(0.3, tf.float64)),
             np.linalg.slogdet(full)[1] / math.log(2),
             rtol=1e-10,
         )

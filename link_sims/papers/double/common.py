@@ -66,7 +66,7 @@ def capacities(links, designs):
     import sionna_irs as irs
 
     pairs = {n: d if isinstance(d, tuple) else (links, d) for n, d in designs.items()}
-    values = irs.capacity(tf.stack([channel_of(*pair) for pair in pairs.values()]), 1.0)
+    values = irs.capacity(tf.stack([channel_of(*pair) for pair in pairs.values()]), no=1.0)
     return dict(zip(pairs, tf.unstack(values), strict=True))
 
 

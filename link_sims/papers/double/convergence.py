@@ -128,7 +128,7 @@ def rounds(cfg, seed):
         ones = tf.ones_like(near)
         return {**state, "controls": moved}, {
             ("gain", GAIN): (gain(h), state["final"]),
-            ("capacity", CAPACITY): (irs.capacity(h, 1.0), ones),
+            ("capacity", CAPACITY): (irs.capacity(h, no=1.0), ones),
             ("share", NEAR): (near, ones),
         }
 

@@ -131,7 +131,7 @@ def test_check_values_of_the_start():
     h = end_to_end(links, theta)
     assert gain(h)[0] == pytest.approx(29.8553719644, rel=1e-10)
     assert h.numpy()[0, 0, 0] == pytest.approx(-2.53062570 + 1.74712309j, rel=1e-8)
-    c, _, _, powers, s = (x.numpy()[0] for x in svd_water_filling(h, 2.0))
+    c, _, _, powers, s = (x.numpy()[0] for x in svd_water_filling(h, no=1 / 2))
     assert c == pytest.approx(8.00084917, rel=1e-8)
     np.testing.assert_allclose(s, [4.14622585, 3.25260897, 1.44385528], rtol=1e-8)
     np.testing.assert_allclose(powers, [0.40964421, 0.3914675, 0.19888829], rtol=1e-7)
@@ -187,14 +187,14 @@ def test_check_values_of_the_designs(dtype):
     power = SumPathGain(PowerIteration(100, **precision), 5, start, **precision)
     controls, h = traced(power, links)
     np.testing.assert_allclose(gain(h)[[1, 2, 5], 0], [73.129772, 74.631111, 75.527231], rtol=rel)
-    assert float(capacity(h[-1], 2.0)[0]) == pytest.approx(10.412560, rel=rel)
+    assert float(capacity(h[-1], no=1 / 2)[0]) == pytest.approx(10.412560, rel=rel)
     for name, phases in traced(power, tiny)[0].items():
         np.testing.assert_allclose(
             phasor(phases), phasor(controls[name]), atol=1e-2 if single else 1e-8
         )
     _, h = traced(CapacityAscent(2.0, 5, start, **precision), links)
     np.testing.assert_allclose(
-        capacity(h, 2.0).numpy()[[1, 2, 5], 0], [11.499121, 11.833465, 11.94388], rtol=rel
+        capacity(h, no=1 / 2).numpy()[[1, 2, 5], 0], [11.499121, 11.833465, 11.94388], rtol=rel
     )
 
 
@@ -246,7 +246,7 @@ def test_capacity_ascent_against_its_twin(snr):
         for name in want:
             np.testing.assert_allclose(phasor(controls[name][b]), want[name], atol=1e-8)
         value = twin.input_covariance(twin.compose(example(links, b), want), snr)[1]
-        assert float(capacity(h[-1], snr)[b]) == pytest.approx(value, rel=1e-10)
+        assert float(capacity(h[-1], no=1 / snr)[b]) == pytest.approx(value, rel=1e-10)
 
 
 # --- properties ---
@@ -257,10 +257,10 @@ DESIGNS = {
     "admm": (SumPathGain(ADMM(5, **DOUBLE), **DOUBLE), gain),
     "riemannian": (SumPathGain(RiemannianAscent(20, **DOUBLE), **DOUBLE), gain),
     "one bit": (SumPathGain(num_bits=1, **DOUBLE), gain),
-    "capacity": (CapacityAscent(3.0, **DOUBLE), lambda h: capacity(h, 3.0).numpy()),
+    "capacity": (CapacityAscent(3.0, **DOUBLE), lambda h: capacity(h, no=1 / 3).numpy()),
     "capacity, two bits": (
         CapacityAscent(3.0, num_bits=2, **DOUBLE),
-        lambda h: capacity(h, 3.0).numpy(),
+        lambda h: capacity(h, no=1 / 3).numpy(),
     ),
     "mode": (DominantMode(**DOUBLE), top),
 }
@@ -314,7 +314,7 @@ def test_more_bits_are_better(kind):
         else:
             design = CapacityAscent(0.3, 2, lambda _: start, bits, **DOUBLE)  # noqa: B023
         start, h = traced(design, links)
-        value = gain(h[-1]) if kind == "gain" else capacity(h[-1], 0.3).numpy()
+        value = gain(h[-1]) if kind == "gain" else capacity(h[-1], no=1 / 0.3).numpy()
         assert (value >= last * (1 - 1e-10)).all() and value.mean() > np.mean(last)
         last = value
 
@@ -329,7 +329,7 @@ def test_designs_prefer_their_own_aim():
         DominantMode(start=lambda _: spg[0], **DOUBLE),
     )
     ends = [spg[1][-1], *(traced(design, links)[1][-1] for design in designs)]
-    for k, aim in ((1, lambda h: capacity(h, 30.0).numpy()), (2, top)):
+    for k, aim in ((1, lambda h: capacity(h, no=1 / 30).numpy()), (2, top)):
         means = [aim(h).mean() for h in ends]
         assert np.argmax(means) == k
 
@@ -375,7 +375,7 @@ def test_svd_transceiver(shape):
     """Parallel channels, total power 1, and the capacity of the twin."""
     h = cplx(6, *shape)
     snr = np.geomspace(0.01, 100, 6)
-    c, f, w, powers, s = (x.numpy() for x in svd_water_filling(h, tf.constant(snr)))
+    c, f, w, powers, s = (x.numpy() for x in svd_water_filling(h, no=tf.constant(1 / snr)))
     np.testing.assert_allclose(np.sum(np.abs(f) ** 2, (1, 2)), 1, rtol=1e-12)
     through = np.conj(w.swapaxes(1, 2)) @ h @ f
     want = np.eye(min(shape)) * (s * np.sqrt(powers))[:, None]
@@ -383,22 +383,43 @@ def test_svd_transceiver(shape):
     np.testing.assert_allclose(
         c, [twin.input_covariance(*pair)[1] for pair in zip(h, snr, strict=True)], rtol=1e-12
     )
-    tiny = capacity(tf.constant(1e-12 * h, tf.complex64), tf.constant(1e24 * snr, tf.float32))
+    tiny = capacity(tf.constant(1e-12 * h, tf.complex64), no=tf.constant(1e-24 / snr, tf.float32))
     np.testing.assert_allclose(tiny, c, rtol=1e-5)
 
 
 def test_capacity_of_poor_channels_and_its_gradient():
-    assert np.all(np.isfinite(svd_water_filling(np.zeros([3, 2], complex), 2.0)[1]))
-    assert float(capacity(np.zeros([3, 2], complex), 2.0)) == 0
+    assert np.all(np.isfinite(svd_water_filling(np.zeros([3, 2], complex), no=1 / 2)[1]))
+    assert float(capacity(np.zeros([3, 2], complex), no=1 / 2)) == 0
     rank_one = cplx(4, 1) @ cplx(1, 3)
-    assert float(capacity(rank_one, 2.0)) == pytest.approx(np.log2(1 + 2 * gain(rank_one)))
+    assert float(capacity(rank_one, no=1 / 2)) == pytest.approx(np.log2(1 + 2 * gain(rank_one)))
     h, direction = tf.constant(cplx(4, 3)), cplx(4, 3)
     with tf.GradientTape() as tape:
         tape.watch(h)
-        value = capacity(h, 0.2)
+        value = capacity(h, no=1 / 0.2)
     slope = np.sum(np.real(np.conj(tape.gradient(value, h)) * direction))
-    ends = [float(capacity(h + sign * 1e-6 * direction, 0.2)) for sign in (1, -1)]
+    ends = [float(capacity(h + sign * 1e-6 * direction, no=1 / 0.2)) for sign in (1, -1)]
     assert slope == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "function", [capacity, lambda h, *a, **k: svd_water_filling(h, *a, **k)[0]]
+)
+def test_the_noise_of_the_capacity_is_given_by_name(function):
+    """What was the SNR is refused, not taken for its reciprocal; its old name still means it."""
+    h = tf.constant([[2.0, 0], [0, 1]], tf.complex128)
+    # Water level (1 + 1/(4 x) + 1/x) / 2 with x = 4: powers 0.59375 and 0.40625.
+    want = np.log2((1 + 0.59375 * 16) * (1 + 0.40625 * 4))
+    assert float(function(h, no=0.25)) == pytest.approx(want, rel=1e-12)
+    with pytest.warns(DeprecationWarning, match="no=1 / snr is needed"):
+        assert float(function(h, snr=4.0)) == pytest.approx(want, rel=1e-12)
+    for arguments, text in (
+        (([0.25], {}), r"\(h, no=1 / snr\) is needed"),
+        (([], {}), "no = None, snr = None"),
+        (([], {"no": 1.0, "snr": 1.0}), "no = 1.0, snr = 1.0"),
+        (([], {"no": True}), "no = True; a positive"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            function(h, *arguments[0], **arguments[1])
 
 
 # --- refusals ---
@@ -419,7 +440,7 @@ def test_capacity_of_poor_channels_and_its_gradient():
         (lambda: SumPathGain(PowerIteration(), num_bits=2), "num_bits = 2; None is needed"),
         (lambda: CapacityAscent(-1.0), "snr = -1.0; a positive"),
         (lambda: CapacityAscent(1.0, starts=()), "policies"),
-        (lambda: svd_water_filling(np.eye(2), 0), "snr = 0; a positive"),
+        (lambda: svd_water_filling(np.eye(2), no=0), "no = 0; a positive"),
         (lambda: ADMM(penalty=0), "penalty = 0"),
         (lambda: ElementWise(num_bits=17), "num_bits = 17"),
     ],
