@@ -2,8 +2,9 @@
 
 In XLA on the CPU, TensorFlow's complex ``inv``, ``solve``, ``svd``, ``det`` and ``slogdet`` do not
 compile, complex ``eigh`` returns wrong numbers without an error, and Cholesky is slow. Everything
-here is made of operations that are right in every mode: Gauss-Jordan elimination for systems,
+here has a form of operations that are right in every mode: Gauss-Jordan elimination for systems,
 cyclic Jacobi rotations for eigenvalues and singular values of small matrices (up to about 64).
+"auto" takes TensorFlow's kernels where they may be used (:func:`has_kernels`).
 
 Eigenvalues and singular values come in descending order.
 """

@@ -3,9 +3,19 @@
 import tensorflow as tf
 
 from .jacobi import column_jacobi, hermitian_jacobi
+from .plain import has_kernels, in_graph
 from .solve import square_matrix
 
 __all__ = ["column_space", "dominant_singular_vectors", "hermitian_eig", "hermitian_sqrt", "svd"]
+
+_METHODS = ("auto", "jacobi", "kernel")
+
+
+def _choose(method, jacobi, kernel):
+    """The function of a method; ValueError for an unknown one."""
+    if method not in _METHODS:
+        raise ValueError(f"method = {method!r}; one of {_METHODS} is needed")
+    return kernel if method == "kernel" or (method == "auto" and has_kernels()) else jacobi
 
 
 def _safe_reciprocal(x, scale):
@@ -14,7 +24,7 @@ def _safe_reciprocal(x, scale):
     return tf.where(tiny, tf.zeros_like(x), 1 / tf.where(tiny, tf.ones_like(x), x))
 
 
-def hermitian_eig(a, method="jacobi"):
+def hermitian_eig(a, method="auto"):
     r"""Eigen-decomposition :math:`A=V\,\mathrm{diag}(w)\,V^H` of a small Hermitian matrix.
 
     Gradients are right for functions that do not depend on the phases of the vectors; between
@@ -24,9 +34,10 @@ def hermitian_eig(a, method="jacobi"):
     ----------
     a : tf.Tensor, [..., n, n], real or complex
         Its Hermitian part is used.
-    method : "jacobi" or "kernel"
-        Rotations, which are right in every mode; or TensorFlow's kernel, ten times faster in eager
-        mode and plain graphs for n = 16, which XLA refuses to compile.
+    method : "auto", "jacobi" or "kernel"
+        "jacobi": rotations, which are right in every mode. "kernel": TensorFlow's, a hundred times
+        faster for n = 16, which XLA refuses to compile. "auto": the kernel in eager mode and
+        within :func:`plain_graphs`, else rotations. The phases of the vectors differ.
 
     Returns
     -------
@@ -46,9 +57,7 @@ def hermitian_eig(a, method="jacobi"):
     array([ 1., -1.], dtype=float32)
     """
     a = square_matrix("a", a)
-    if method not in ("jacobi", "kernel"):
-        raise ValueError(f"method = {method!r}; 'jacobi' or 'kernel' is needed")
-    rotate = hermitian_jacobi if method == "jacobi" else _eig_kernel
+    rotate = _choose(method, hermitian_jacobi, _eig_kernel)
 
     @tf.custom_gradient
     def decompose(a):
@@ -79,7 +88,12 @@ def _eig_kernel(a):
     return tf.math.real(w)[..., ::-1], v[..., ::-1]
 
 
-def hermitian_sqrt(a):
+def _svd_kernel(h):
+    """Singular values and vectors by TensorFlow's kernel; XLA refuses complex matrices."""
+    return tf.linalg.svd(h)
+
+
+def hermitian_sqrt(a, method="auto"):
     r"""Hermitian square root of a small positive semi-definite matrix.
 
     Negative eigenvalues from rounding count as zero. The gradient solves the Lyapunov equation
@@ -88,6 +102,8 @@ def hermitian_sqrt(a):
     Parameters
     ----------
     a : tf.Tensor, [..., n, n], real or complex
+    method : str
+        As in :func:`hermitian_eig`.
 
     Returns
     -------
@@ -96,7 +112,7 @@ def hermitian_sqrt(a):
     Raises
     ------
     ValueError
-        When `a` is not square.
+        When `a` is not square, or the method is unknown.
 
     Examples
     --------
@@ -106,10 +122,11 @@ def hermitian_sqrt(a):
     2.0
     """
     a = square_matrix("a", a)
+    rotate = _choose(method, hermitian_jacobi, _eig_kernel)
 
     @tf.custom_gradient
     def root(a):
-        w, v = hermitian_jacobi((a + tf.linalg.adjoint(a)) / 2)
+        w, v = rotate((a + tf.linalg.adjoint(a)) / 2)
         s = tf.sqrt(tf.maximum(w, 0))
         value = tf.linalg.matmul(v * tf.cast(s, a.dtype)[..., None, :], v, adjoint_b=True)
 
@@ -126,16 +143,18 @@ def hermitian_sqrt(a):
     return root(a)
 
 
-def svd(h):
+def svd(h, method="auto"):
     r"""Thin singular value decomposition :math:`H=U\,\mathrm{diag}(s)\,V^H` of a small matrix.
 
-    One-sided Jacobi rotations: small singular values keep their relative accuracy. U and V have
-    orthonormal columns also when the rank is deficient. Gradients are right for functions that do
-    not depend on the common phases of the vectors.
+    U and V have orthonormal columns also when the rank is deficient. Gradients are right for
+    functions that do not depend on the common phases of the vectors.
 
     Parameters
     ----------
     h : tf.Tensor, [..., m, n], real or complex
+    method : str
+        As in :func:`hermitian_eig`. The rotations are one-sided: small singular values keep their
+        relative accuracy.
 
     Returns
     -------
@@ -146,7 +165,7 @@ def svd(h):
     Raises
     ------
     ValueError
-        When `h` is no matrix or its last two dimensions are unknown.
+        When `h` is no matrix, its last two dimensions are unknown, or the method is.
 
     Examples
     --------
@@ -159,12 +178,13 @@ def svd(h):
     if h.shape.rank is None or h.shape.rank < 2 or None in h.shape[-2:]:
         raise ValueError(f"h has shape {h.shape}; [..., m, n] with known m, n is needed")
     if h.shape[-2] < h.shape[-1]:
-        s, v, u = svd(tf.linalg.adjoint(h))
+        s, v, u = svd(tf.linalg.adjoint(h), method)
         return s, u, v
+    rotate = _choose(method, column_jacobi, _svd_kernel)
 
     @tf.custom_gradient
     def decompose(h):
-        s, u, v = column_jacobi(h)
+        s, u, v = rotate(h)
 
         def gradient(ds, du, dv):
             return _svd_gradient(s, u, v, ds, du, dv)
@@ -195,6 +215,7 @@ def _svd_gradient(s, u, v, ds, du, dv):
     return result + tf.linalg.matmul(u, outside_v, adjoint_b=True)
 
 
+@in_graph
 def column_space(h, rank):
     r"""Orthonormal basis of the column space of matrices whose rank is bounded, of any size.
 
@@ -231,6 +252,7 @@ def column_space(h, rank):
     return tf.linalg.qr(tf.concat(columns, -1))[0]
 
 
+@in_graph
 def dominant_singular_vectors(h, num_iter=30):
     r"""Largest singular value and its vectors by power iteration: for matrices of any size.
 
@@ -255,7 +277,6 @@ def dominant_singular_vectors(h, num_iter=30):
     >>> round(float(s), 5)
     3.0
     """
-    h = tf.convert_to_tensor(h)
     smallest = h.dtype.real_dtype.as_numpy_dtype(1e-30)
 
     def norm_of(x):  # never 0: a matrix of zeros has vectors of zeros, not NaN

@@ -8,6 +8,8 @@ the first one again. Each step is a few operations on whole matrices, in every m
 import numpy as np
 import tensorflow as tf
 
+from .plain import in_graph
+
 # Convergence is quadratic after a few sweeps; random matrices up to n = 64 take at most 9 in
 # single and 11 in double precision.
 _MAX_SWEEPS = 20
@@ -100,6 +102,7 @@ def _sorted(values, *matrices):
     return tf.linalg.matvec(choice, values), *sorted_columns
 
 
+@in_graph
 def hermitian_jacobi(a):
     """Eigenvalues (descending) and vectors of Hermitian a [..., n, n]."""
     size = a.shape[-1]
@@ -130,6 +133,7 @@ def hermitian_jacobi(a):
     return _sorted(w[..., :size], v[..., :size, :size])
 
 
+@in_graph
 def column_jacobi(h):
     """Singular values (descending), left and right vectors of h [..., m, n], m >= n."""
     size = h.shape[-1]

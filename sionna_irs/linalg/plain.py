@@ -1,10 +1,11 @@
-"""Whether graphs are traced for execution without XLA."""
+"""How functions run: with which kernels, and as graphs when they are called eagerly."""
 
 import contextlib
+import functools
 
 import tensorflow as tf
 
-__all__ = ["has_kernels", "plain_graphs"]
+__all__ = ["has_kernels", "in_graph", "plain_graphs"]
 
 _plain = [False]
 
@@ -47,3 +48,26 @@ def has_kernels():
     True
     """
     return tf.executing_eagerly() or _plain[0]
+
+
+def in_graph(function):
+    """``function(matrix, *settings)`` that runs as a graph when it is called eagerly.
+
+    Loops of small operations take about ten times longer in eager mode. There is one graph for
+    every size of matrix, whatever the batch; the settings are no tensors.
+    """
+
+    @functools.cache
+    def graph(shape, dtype, *settings, **named):
+        signature = [tf.TensorSpec(shape, dtype)]
+        return tf.function(lambda x: function(x, *settings, **named), signature, autograph=False)
+
+    @functools.wraps(function)
+    def call(matrix, *settings, **named):
+        matrix = tf.convert_to_tensor(matrix)
+        if not tf.executing_eagerly() or matrix.shape.rank < 2:
+            return function(matrix, *settings, **named)
+        shape = (*[None] * (matrix.shape.rank - 2), *matrix.shape[-2:])
+        return graph(shape, matrix.dtype, *settings, **named)(matrix)
+
+    return call

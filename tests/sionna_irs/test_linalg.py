@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 
 from sionna_irs import linalg
+from sionna_irs.linalg import decompose
+from sionna_irs.linalg.plain import in_graph
 
 RNG = np.random.default_rng(1)
 
@@ -26,6 +28,7 @@ MODES = {
     "graph": lambda f: tf.function(f, autograph=False),
     "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
 }
+A = tf.constant(hpd(3), tf.complex64)
 DTYPES = {tf.complex64: 3e-5, tf.complex128: 1e-10}
 
 
@@ -60,7 +63,7 @@ def test_against_numpy(n, mode):
 
 def test_small_singular_values_keep_their_relative_accuracy():
     h = cplx(6, 4) * np.array([1, 1e-4, 1e-8, 1e-12])
-    s, u, v = linalg.svd(tf.constant(h))
+    s, u, v = linalg.svd(tf.constant(h), "jacobi")
     exact = np.linalg.svd(h)[1]
     np.testing.assert_allclose(s[:3], exact[:3], rtol=1e-7)
     np.testing.assert_allclose(tf.linalg.adjoint(u) @ u, np.eye(4), atol=1e-12)
@@ -77,10 +80,11 @@ def test_any_scale(mode):
             np.testing.assert_allclose(found, np.linalg.solve(a, b), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("method", ["jacobi", "kernel"])
 @pytest.mark.parametrize("shape, rank", [((5, 3), 1), ((3, 5), 2), ((4, 4), 0)])
-def test_rank_deficient_svd_has_orthonormal_vectors(shape, rank):
+def test_rank_deficient_svd_has_orthonormal_vectors(shape, rank, method):
     h = cplx(2, shape[0], rank) @ cplx(2, rank, shape[1])
-    s, u, v = linalg.svd(tf.constant(h))
+    s, u, v = linalg.svd(tf.constant(h), method)
     for q in (u, v):
         eye = np.broadcast_to(np.eye(min(shape)), [2, min(shape), min(shape)])
         np.testing.assert_allclose(tf.linalg.adjoint(q) @ q, eye, atol=1e-12)
@@ -201,7 +205,7 @@ def test_kernel_of_eigenvalues_agrees_and_refuses_xla():
     a = RNG.standard_normal((3, 4, 4)) + 1j * RNG.standard_normal((3, 4, 4))
     a = tf.constant(a + a.conj().swapaxes(-1, -2))
     w, v = linalg.hermitian_eig(a, "kernel")
-    np.testing.assert_allclose(w, linalg.hermitian_eig(a)[0], atol=1e-12)
+    np.testing.assert_allclose(w, linalg.hermitian_eig(a, "jacobi")[0], atol=1e-12)
     rebuilt = v @ tf.linalg.diag(tf.cast(w, v.dtype)) @ tf.linalg.adjoint(v)
     np.testing.assert_allclose(rebuilt, a, atol=1e-12)
     for part in (0, 1):
@@ -209,8 +213,9 @@ def test_kernel_of_eigenvalues_agrees_and_refuses_xla():
                                jit_compile=True)  # fmt: skip
         with pytest.raises(tf.errors.InvalidArgumentError, match="unsupported operations"):
             compiled(a)
-    with pytest.raises(ValueError, match="method = 'qr'"):
-        linalg.hermitian_eig(a, "qr")
+    for function in (linalg.hermitian_eig, linalg.hermitian_sqrt, linalg.svd):
+        with pytest.raises(ValueError, match="method = 'qr'"):
+            function(a, "qr")
 
 
 def test_kernels_are_for_eager_mode_and_graphs_said_to_be_plain():
@@ -225,6 +230,66 @@ def test_kernels_are_for_eager_mode_and_graphs_said_to_be_plain():
     assert not traced()
 
 
+@pytest.mark.parametrize(
+    "name, kernel", [("hermitian_eig", "SelfAdjointEigV2"), ("hermitian_sqrt", "SelfAdjointEigV2"),
+                     ("svd", "Svd")],
+)  # fmt: skip
+def test_decompositions_take_the_kernel_where_they_may(name, kernel, monkeypatch):
+    """Kernel in eager mode and plain graphs, rotations elsewhere, also within a tape."""
+    function = getattr(linalg, name)
+
+    def types(*method):
+        traced = tf.function(lambda a: function(a, *method))
+        return {op.type for op in traced.get_concrete_function(A).graph.get_operations()}
+
+    assert kernel not in types() and kernel in types("kernel")
+    with linalg.plain_graphs():
+        assert kernel in types() and kernel not in types("jacobi")
+
+    def refuse(_):
+        raise AssertionError("rotations in eager mode")
+
+    monkeypatch.setattr(decompose, "hermitian_jacobi", refuse)
+    monkeypatch.setattr(decompose, "column_jacobi", refuse)
+    with tf.GradientTape() as tape:
+        tape.watch(A)
+        value = tf.reduce_sum(tf.math.real(tf.nest.flatten(function(A))[0]))
+    assert np.isfinite(tape.gradient(value, A)).all()
+
+
+def test_loops_called_eagerly_run_in_one_graph_for_every_size():
+    """One trace for all batches; no operation of the loops is executed eagerly."""
+    count = []
+
+    @in_graph
+    def double(x, times=1):
+        count.append(x.shape)
+        return tf.while_loop(lambda _: True, lambda y: (2 * y,), (x,), maximum_iterations=times)[0]
+
+    for batch in (2, 3):
+        assert float(double(tf.ones([batch, 4, 4]))[0, 0, 0]) == 2
+        assert float(double(tf.ones([batch, 4, 4]), times=3)[0, 0, 0]) == 8
+    assert [tuple(shape) for shape in count] == [(None, 4, 4)] * 2
+
+
+def test_no_loop_of_the_linear_algebra_runs_eagerly(monkeypatch):
+    def guarded(*args, loop=tf.while_loop, **kwargs):
+        assert not tf.executing_eagerly()
+        return loop(*args, **kwargs)
+
+    monkeypatch.setattr(tf, "while_loop", guarded)
+    a = tf.constant(hpd(5))
+    np.testing.assert_allclose(linalg.hermitian_eig(a, "jacobi")[0], linalg.hermitian_eig(a)[0])
+    np.testing.assert_allclose(linalg.svd(a, "jacobi")[0], linalg.svd(a)[0])
+    np.testing.assert_allclose(
+        linalg.hermitian_sqrt(a, "jacobi"), linalg.hermitian_sqrt(a), atol=1e-12
+    )
+    s, u, v = linalg.dominant_singular_vectors(a[:, :, :4], num_iter=200)
+    np.testing.assert_allclose(s, np.linalg.svd(a[:, :, :4])[1][:, 0])
+    q = linalg.column_space(u[..., None] * v[:, None, :], 1)
+    np.testing.assert_allclose(abs(tf.reduce_sum(tf.math.conj(q[..., 0]) * u, -1)), np.ones(3))
+
+
 def test_banned_operations():
     """Complex operations that XLA breaks, and random numbers from elsewhere."""
     banned = re.compile(
@@ -237,7 +302,7 @@ def test_banned_operations():
         for path in (root / folder).rglob("*.py"):
             if {"yardsticks", "testing"} & set(path.parts):
                 continue
-            # hermitian_eig's kernel comes with an operation that XLA refuses.
-            text = path.read_text().partition("def _eig_kernel")
-            hits = banned.findall(text[0] + text[2].partition("\ndef ")[2])
+            # The kernels of eigenvalues and singular values are such that XLA refuses them.
+            text = re.sub(r"(?s)\ndef _(eig|svd)_kernel.*?(?=\n\n\n)", "", path.read_text())
+            hits = banned.findall(text)
             assert not hits, f"{path.name}: {hits}"
