@@ -8,8 +8,8 @@ import importlib
 _EXPORTS = {
     name: module
     for module, names in {
-        "experiment": "Config EvenBits Experiment Grid Metric PhaseBits PositiveFloat "
-        "PositiveInt row",
+        "experiment": "Config Experiment Metric row",
+        "fields": "EvenBits Grid IntGrid PhaseBits PositiveFloat PositiveInt",
         "errors": "UserError",
         "results": "Results",
         "runner": "run",

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from .errors import UserError, refused
+from .errors import UserError, explained, shortened
 
 app = typer.Typer(
     add_completion=False,
@@ -46,16 +46,15 @@ def main():
     """Entry point: every error of the user is one line on standard error."""
     try:
         code = app(standalone_mode=False) or 0
-    except UserError as error:
-        _fail(error)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except Exception as error:
-        if hasattr(error, "format_message"):  # an error of the command line
-            _fail(error.format_message())
-        if not refused(error):
+        # An error of the command line brings its own text; a fault of ours keeps its traceback.
+        line = error.format_message() if hasattr(error, "format_message") else explained(error)
+        if line is None:
             raise
-        _fail(error)
+        print(f"error: {shortened(line)}", file=sys.stderr)
+        code = 2
     if code == 130:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         # Everything is written. Threads of TensorFlow that still compute would now and then crash
@@ -66,29 +65,38 @@ def main():
     sys.exit(code)
 
 
-def _fail(text):
-    print(f"error: {' '.join(str(text).split())}", file=sys.stderr)
-    sys.exit(2)
-
-
 def _changes(sets, file):
     changes = {}
     if file is not None:
         try:
-            changes = json.loads(file.read_text())
-        except (OSError, ValueError) as error:
+            changes = json.loads(file.read_text(), object_pairs_hook=_once)
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"--config {file}: {error}; a JSON file is needed") from None
         if not isinstance(changes, dict):
             raise UserError(f"--config {file}: an object {{key: value}} is needed")
+    given = []
     for item in sets or []:
         key, equals, value = item.partition("=")
         if not equals or not key:
             raise UserError(f"--set {item}: key=value is needed")
         try:
-            changes[key] = json.loads(value)
-        except ValueError:
-            changes[key] = value
-    return changes
+            given.append((key, json.loads(value, object_pairs_hook=_once)))
+        except (ValueError, RecursionError):
+            given.append((key, value))
+    try:
+        return {**changes, **_once(given)}
+    except ValueError as error:
+        raise UserError(f"--set {error}") from None
+
+
+def _once(pairs):
+    """A dictionary; ValueError where a key is given twice."""
+    found = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key}: given twice; one value is needed")
+        found[key] = value
+    return found
 
 
 def _table(title, columns, rows):
@@ -181,6 +189,8 @@ def run(
     experiment = find(name)
     changes = _changes(sets, config)
     if seed is not None:
+        if "seed" in changes:
+            raise UserError(f"--seed {seed}: the seed is given twice; one value is needed")
         changes["seed"] = seed
     if retrain:
         if "retrain" not in experiment.config.model_fields:

@@ -6,38 +6,16 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from .errors import UserError
+from .errors import UserError, shortened
+from .fields import check_code, check_range, check_size, plain, range_of
 
-__all__ = [
-    "Claim",
-    "Config",
-    "EvenBits",
-    "Experiment",
-    "Grid",
-    "Metric",
-    "PhaseBits",
-    "PositiveFloat",
-    "PositiveInt",
-    "row",
-]
+__all__ = ["Claim", "Config", "Experiment", "Metric", "row"]
 
 
-def _distinct(values):
-    # Thousandths are the words of the keys: closer points would share their random numbers.
-    if len({round(1000 * v) for v in values}) < len(values):
-        raise ValueError("values must differ from each other by at least 0.001")
-    return values
-
-
-Grid = Annotated[
-    list[Annotated[float, Field(ge=-1e6, le=1e6)]],
-    Field(min_length=1, max_length=1000),
-    pydantic.AfterValidator(_distinct),
-]
-EvenBits = Literal[2, 4, 6, 8, 10]
-PhaseBits = Annotated[int, Field(ge=1, le=16)]
+# Refused keys that an error names.
+_MAX_ITEMS = 3
 
 
 class Config(pydantic.BaseModel):
@@ -53,7 +31,7 @@ class Config(pydantic.BaseModel):
         strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
     )
 
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
     precision: Literal["single", "double"] = "single"
     batch_size: Annotated[int, Field(ge=1, le=10**7)] = 100
     min_units: Annotated[int, Field(ge=2, le=10**6)] = 2
@@ -61,13 +39,25 @@ class Config(pydantic.BaseModel):
     target_errors: Annotated[int, Field(ge=1, le=10**12)] | None = None
     rel_precision: Annotated[float, Field(gt=0, lt=1)] | None = None
 
+    @pydantic.field_validator("*", mode="before")
+    def _plain(cls, value):
+        return plain(value)
+
+    @pydantic.field_validator("*")
+    def _in_range(cls, value, info):
+        check_range(info.field_name, value)
+        return value
+
     @pydantic.model_validator(mode="after")
     def _check(self):
         if self.min_units > self.max_units:
             raise ValueError(
                 f"min_units = {self.min_units}: at most max_units = {self.max_units} is permitted"
             )
+        check_size(self)
         self.check()
+        if hasattr(self, "num_info_bits") and hasattr(self, "num_coded_bits"):
+            check_code(self.num_info_bits, self.num_coded_bits)
         return self
 
     def check(self):
@@ -303,15 +293,41 @@ class Experiment:
 
 
 def _explain(error, config):
-    lines = []
-    for item in error.errors():
-        path = ".".join(
-            str(part) for part in item["loc"] if not str(part).startswith("constrained")
-        )
-        message = item["msg"].removeprefix("Value error, ")
-        value = repr(item["input"])
-        value = value if len(value) <= 80 else value[:77] + "..."
-        if item["type"] == "extra_forbidden":
-            message = f"no such key; the keys are {', '.join(sorted(config.model_fields))}"
-        lines.append(f"{path} = {value}: {message}" if path else message)
-    return "; ".join(lines)
+    """One line for the keys that are refused; that of unknown ones tells which there are."""
+    items = error.errors()
+    unknown = [item for item in items if item["type"] == "extra_forbidden"]
+    lines = [_line(item, config) for item in items if item["type"] != "extra_forbidden"]
+    if unknown:
+        given = ", ".join(_given(item) for item in unknown[:_MAX_ITEMS])
+        lines.insert(0, f"{given}: no such key; the keys are {', '.join(config.model_fields)}")
+    lines, left = lines[:_MAX_ITEMS], len(lines) - _MAX_ITEMS
+    return "; ".join([*lines, f"and {left} more"] if left > 0 else lines)
+
+
+def _line(item, config):
+    """Key, value and what is permitted."""
+    message = item["msg"].removeprefix("Value error, ")
+    if not item["loc"]:  # a check of several keys names them itself
+        return message
+    if item["type"].startswith(("int", "float", "finite", "greater", "less")):
+        message += _span(item["loc"][0], config)
+    return f"{_given(item)}: {message}"
+
+
+def _given(item):
+    """Key and value, with the place in a list."""
+    parts = [part for part in map(str, item["loc"]) if not part.startswith(("constr", "function"))]
+    return f"{shortened('.'.join(parts), 60)} = {shortened(repr(item['input']), 80)}"
+
+
+def _span(name, config):
+    """The range of a field's numbers: what its type and its name have in common."""
+    schema = config.model_json_schema()["properties"][name]
+    for part in (schema, *schema.get("anyOf", [])):
+        part = part.get("items", part)
+        if part.get("type") in ("integer", "number"):
+            low, high = range_of(name, part["type"] == "integer")
+            low = max(low, part.get("minimum", part.get("exclusiveMinimum", low)))
+            high = min(high, part.get("maximum", part.get("exclusiveMaximum", high)))
+            return f"; {low:.15g} to {high:.15g} is permitted"
+    return ""

@@ -3,6 +3,8 @@
 import io
 import math
 
+from .errors import UserError
+
 __all__ = ["COLORS", "MARKERS", "draw_lines", "error_bar", "panel", "render", "shown_value"]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
@@ -21,14 +23,24 @@ _STYLE = {
 
 
 def render(results):
-    """{"png": bytes, "pdf": bytes} of the figure of a run."""
+    """{"png": bytes, "pdf": bytes} of the figure of a run.
+
+    Raises
+    ------
+    UserError
+        When it shows what an unfinished run, or a point that stopped, does not have.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_STYLE):
-        figure = draw(results, Figure)
+        try:
+            figure = draw(results, Figure)
+        except (LookupError, ZeroDivisionError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise UserError(f"no figure: it shows what was not simulated ({what})") from error
         files = {}
         for suffix in ("png", "pdf"):
             buffer = io.BytesIO()

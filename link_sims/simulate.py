@@ -3,7 +3,8 @@
 import pathlib
 
 from .errors import UserError
-from .experiment import Config, Experiment, Grid
+from .experiment import Config, Experiment
+from .fields import Grid
 from .runner import run
 
 __all__ = ["simulate"]

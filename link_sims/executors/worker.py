@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import UserError, refused
+from ..errors import UserError, explained
 
 __all__ = ["Job", "Outcome", "Units", "Worker", "answer", "pack", "prepare"]
 
@@ -147,8 +147,9 @@ class Worker:
 
 def _portable(error):
     """An exception that another process can read, with the place where it was raised as a note."""
-    if refused(error):
-        return UserError(str(error))
+    line = explained(error)
+    if line is not None:
+        return UserError(line)
     text = "".join(traceback.format_exception(error))
     try:
         pickle.loads(pickle.dumps(error))

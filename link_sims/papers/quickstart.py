@@ -9,6 +9,10 @@ this rate can be reliable, however long.
 
 import link_sims
 
+from .coded_downlink import check_symbols
+
+BITS_PER_SYMBOL = 4
+
 
 class Config(link_sims.Config):
     """The scene and the code."""
@@ -33,6 +37,10 @@ class Config(link_sims.Config):
     max_units: link_sims.PositiveInt = 12
     target_errors: link_sims.PositiveInt | None = 200
 
+    def check(self):
+        """Whole symbols."""
+        check_symbols(self.num_coded_bits, BITS_PER_SYMBOL)
+
 
 quickstart = link_sims.Experiment(
     "quickstart",
@@ -47,7 +55,6 @@ quickstart = link_sims.Experiment(
     x_label="transmit power [dBm]",
 )
 
-BITS_PER_SYMBOL = 4
 NO_SURFACE, RANDOM = "no surface", "random phases"
 PERFECT, LS, LMMSE = "aligned, perfect CSI", "aligned, LS", "aligned, LMMSE"
 

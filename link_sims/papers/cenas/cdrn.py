@@ -45,7 +45,7 @@ def denoiser_of(cfg):
     import sionna_irs as irs
 
     if not cfg.retrain:
-        return irs.weights.load(CDRN_SMALL)
+        return irs.weights.load(CDRN_SMALL, precision=cfg.precision)
     network = irs.CDRN(cfg.num_blocks, cfg.num_layers, cfg.num_filters)
     return irs.Denoiser(network, "direct", scene(cfg)[0].statistics.rho_c)
 

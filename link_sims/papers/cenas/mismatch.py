@@ -129,7 +129,9 @@ def uninformed(pilots, statistics):
     found = all_estimators(pilots, statistics)
     for known, name in (("scalar LMMSE", SCALAR), ("LMMSE", LINEAR), ("Bayes", BAYES)):
         found[name] = found.pop(known)
-    found[SCALED] = irs.LearnedEstimator.from_pretrained(ALL_SNR, pilots, entry_power=None)
+    found[SCALED] = irs.LearnedEstimator.from_pretrained(
+        ALL_SNR, pilots, entry_power=None, precision=pilots.precision
+    )
     found[SCALED_BAYES] = scaled(found[BAYES], found[SCALED].denoiser)
     return found
 

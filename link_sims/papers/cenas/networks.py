@@ -121,7 +121,7 @@ def curves(cfg, trained):
         if cfg.retrain:
             denoiser = networks.shipped[weights_of(name)](cfg, trained)
         else:
-            denoiser = irs.weights.load(weights_of(name))
+            denoiser = irs.weights.load(weights_of(name), precision=cfg.precision)
         estimators[curve_of(name)] = irs.LearnedEstimator(pilots, denoiser)
 
     return nmse_step(channel, pilots, estimators)

@@ -54,7 +54,7 @@ def denoiser_of(cfg):
     import sionna_irs as irs
 
     if not cfg.retrain:
-        return irs.weights.load(ALL_SNR)
+        return irs.weights.load(ALL_SNR, precision=cfg.precision)
     channel, _ = scene(cfg)
     return new_denoiser(channel.statistics, num_filters=cfg.num_filters, norm=False, context=True)
 
@@ -92,7 +92,7 @@ def curves(cfg, trained):
     channel, pilots = scene(cfg)
     estimators = {
         **references(pilots, channel.statistics),
-        CDRN: irs.LearnedEstimator.from_pretrained(CDRN_SMALL, pilots),
+        CDRN: irs.LearnedEstimator.from_pretrained(CDRN_SMALL, pilots, precision=cfg.precision),
         LEARNED: irs.LearnedEstimator(pilots, trained_denoiser(cfg, trained)),
     }
 

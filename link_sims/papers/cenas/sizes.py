@@ -34,7 +34,7 @@ class Config(CascadeConfig):
     """The cascade at one SNR; the swept number takes its place."""
 
     snr_db: float = 5.0
-    sizes: link_sims.Grid
+    sizes: link_sims.IntGrid
     batch_size: link_sims.PositiveInt = 100
     min_units: link_sims.PositiveInt = 10
     max_units: link_sims.PositiveInt = 40

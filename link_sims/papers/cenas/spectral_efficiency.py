@@ -26,6 +26,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 import link_sims
+from link_sims.fields import check_order
 
 from ..cascade import CascadeConfig, scene
 from .common import LEARNED, all_estimators
@@ -47,10 +48,7 @@ class Config(CascadeConfig):
     def check(self):
         """Zero forcing needs an antenna for each user."""
         super().check()
-        if self.num_users > self.num_rx_ant:
-            raise ValueError(
-                f"num_users = {self.num_users}: at most num_rx_ant = {self.num_rx_ant} is permitted"
-            )
+        check_order(self, "num_users", "num_rx_ant")
 
 
 def metric_of(use, phases):

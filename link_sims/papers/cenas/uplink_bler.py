@@ -21,8 +21,10 @@ reception, and nothing is left beyond it.
 from typing import Literal
 
 import link_sims
+from link_sims.fields import check_order
 
 from ..cascade import CascadeConfig, scene
+from ..coded_downlink import check_symbols
 from .common import LEARNED, all_estimators
 from .links import ALIGNED, ONES, PERFECT, RANDOM, design_of, knowledge
 
@@ -41,23 +43,10 @@ class Config(CascadeConfig):
     max_units: link_sims.PositiveInt = 50
 
     def check(self):
-        """Users that can be told apart, whole symbols, and what the code can do."""
+        """Users that can be told apart, and whole symbols."""
         super().check()
-        if self.num_users > self.num_rx_ant:
-            raise ValueError(
-                f"num_users = {self.num_users}: at most num_rx_ant = {self.num_rx_ant} is permitted"
-            )
-        if self.num_coded_bits % self.num_bits_per_symbol:
-            raise ValueError(
-                f"num_coded_bits = {self.num_coded_bits}: a multiple of num_bits_per_symbol = "
-                f"{self.num_bits_per_symbol} is needed"
-            )
-        rate = self.num_info_bits / self.num_coded_bits
-        if not (0.2 <= rate <= 0.92 and 12 <= self.num_info_bits <= 8448):
-            raise ValueError(
-                f"num_info_bits = {self.num_info_bits}: 12 to 8448, and 0.2 to 0.92 of "
-                f"num_coded_bits = {self.num_coded_bits}, is permitted"
-            )
+        check_order(self, "num_users", "num_rx_ant")
+        check_symbols(self.num_coded_bits, self.num_bits_per_symbol)
 
 
 def link_of(cfg):

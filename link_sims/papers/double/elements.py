@@ -17,7 +17,7 @@ Factors = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=1, max
 class Config(common.DoubleConfig):
     """Phases for the largest gain, from random starts, unless the curve says otherwise."""
 
-    num_elements: link_sims.Grid = [16, 36, 64, 100, 144, 196]
+    num_elements: link_sims.IntGrid = [16, 36, 64, 100, 144, 196]
     k_factors: Factors = [0.0, 1.0, 10.0]
     tx_power_dbm: float = 20.0
     baselines: bool = True

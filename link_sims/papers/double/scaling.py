@@ -18,8 +18,8 @@ SIGHT_BOUNDS = {"los": "line of sight, bound", "sum": "line of sight, sum of thr
 class Config(common.DoubleConfig):
     """Physical gains: no noise, no transmit power."""
 
-    num_elements: link_sims.Grid = [4, 16, 36, 64, 100, 144, 196, 400]
-    num_simulated: link_sims.Grid = [4, 16, 36, 64, 100]
+    num_elements: link_sims.IntGrid = [4, 16, 36, 64, 100, 144, 196, 400]
+    num_simulated: link_sims.IntGrid = [4, 16, 36, 64, 100]
     batch_size: link_sims.PositiveInt = 50
     max_units: link_sims.PositiveInt = 20
 

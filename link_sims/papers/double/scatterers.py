@@ -21,7 +21,7 @@ GEOMETRIES = {LOW: (100.0, 10.0, 3.0), HIGH: (10.0, 2.0, 3.0)}
 class Config(common.DoubleConfig):
     """No line of sight; the geometries are those of the two panels."""
 
-    num_scatterers_grid: link_sims.Grid = [1, 2, 4, 8, 16, 32]
+    num_scatterers_grid: link_sims.IntGrid = [1, 2, 4, 8, 16, 32]
     num_elements: link_sims.PositiveInt = 36
     k_factor: Annotated[float, Field(ge=0)] = 0.0
     tx_power_dbm: float = 20.0

@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 import link_sims
+from link_sims.fields import check_shipped
 
 from . import common
 
@@ -89,12 +90,7 @@ class Config(common.DoubleConfig):
 
     def check(self):
         """Shipped weights fit one channel."""
-        shape = (self.num_tx_ant, self.num_rx_ant, self.num_elements)
-        if not self.retrain and shape != (4, 4, 16):
-            raise ValueError(
-                f"num_tx_ant, num_rx_ant, num_elements = {shape}: the shipped links are for 4, 4, "
-                "16; others need retrain = true"
-            )
+        check_shipped(self, num_tx_ant=4, num_rx_ant=4, num_elements=16)
 
 
 def metric(num_messages):

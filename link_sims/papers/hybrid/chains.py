@@ -22,7 +22,7 @@ TRAINED_AT = (4, 8, 12, 16)
 class Config(SizesConfig):
     """Two users of two streams; the number of pilots stays."""
 
-    chain_grid: link_sims.Grid = list(TRAINED_AT)
+    chain_grid: link_sims.IntGrid = list(TRAINED_AT)
 
 
 chains = link_sims.Experiment(

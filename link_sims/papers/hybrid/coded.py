@@ -4,13 +4,9 @@ One code word per user over all of its streams. The receiver knows the gains and
 streams, or, in the curves "..., promised", believes those of the base station's estimate.
 """
 
-from typing import Annotated
-
-from pydantic import Field
-
 import link_sims
 
-from ..coded_downlink import check_code, coded_streams
+from ..coded_downlink import check_symbols, coded_streams
 from . import common
 from .common import AWARE, JOINT, KNOWN, RATE, RLS_SCA, SCA, SEPARATE
 
@@ -25,15 +21,15 @@ class Config(common.HybridConfig):
     training_snr_high_db: float = 20.0
     num_steps: link_sims.PositiveInt = 600
     num_bits_per_symbol: link_sims.EvenBits = 4
-    num_info_bits: Annotated[int, Field(ge=12, le=8448)] = 256
-    num_coded_bits: Annotated[int, Field(ge=20, le=25_344)] = 768
+    num_info_bits: link_sims.PositiveInt = 256
+    num_coded_bits: link_sims.PositiveInt = 768
     batch_size: link_sims.PositiveInt = 50
 
     def check(self):
-        """A code that exists and fills all streams."""
+        """A code word fills all streams."""
         super().check()
         per_slot = self.num_bits_per_symbol * self.num_streams
-        check_code(self.num_info_bits, self.num_coded_bits, per_slot)
+        check_symbols(self.num_coded_bits, per_slot)
 
 
 coded = link_sims.Experiment(

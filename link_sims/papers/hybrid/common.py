@@ -1,6 +1,7 @@
 """What the hybrid experiments share: sizes, channel, system, stages of training, schemes."""
 
 import link_sims
+from link_sims.fields import check_order
 
 RATE, ERROR, TRAINING_RATE = "rate", "nmse", "training rate"
 METRICS = {
@@ -62,17 +63,12 @@ class HybridConfig(link_sims.Config):
         return 3 * self.stage_steps
 
     def check(self):
-        """Streams need chains on both sides; an empty range of SNRs trains nothing."""
-        if self.num_streams > self.num_rx_chains:
-            raise ValueError(
-                f"num_streams = {self.num_streams}: at most num_rx_chains = "
-                f"{self.num_rx_chains} is permitted"
-            )
-        if self.training_snr_low_db > self.training_snr_high_db:
-            raise ValueError(
-                f"training_snr_low_db = {self.training_snr_low_db}: at most "
-                f"training_snr_high_db = {self.training_snr_high_db} is permitted"
-            )
+        """Streams need chains, chains antennas; an empty range of SNRs trains nothing."""
+        check_order(self, "num_rx_chains", "num_tx_chains")
+        check_order(self, "num_rx_chains", "num_rx_ant")
+        check_order(self, "num_tx_chains", "num_tx_ant")
+        check_order(self, "num_streams", "num_rx_chains")
+        check_order(self, "training_snr_low_db", "training_snr_high_db")
 
 
 class TrainedConfig(HybridConfig):

@@ -22,7 +22,7 @@ BASE = 4  # layers in front of which slots are counted
 class Config(SizesConfig):
     """`depth` joins the axes of all panels; a reference takes the iterations and slots below."""
 
-    depth: link_sims.Grid = sorted({*LAYERS_AT, *SLOTS_AT, *ITERATIONS_AT, *LONG_AT})
+    depth: link_sims.IntGrid = sorted({*LAYERS_AT, *SLOTS_AT, *ITERATIONS_AT, *LONG_AT})
     num_steps: link_sims.PositiveInt = 700
     reference_iterations: link_sims.PositiveInt = 120
     reference_slots: link_sims.PositiveInt = 50

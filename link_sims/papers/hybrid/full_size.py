@@ -6,6 +6,7 @@ references, which show what analog beams from statistics cost.
 
 import link_sims
 from link_sims.claims import Verdict
+from link_sims.fields import check_shipped
 
 from . import common
 from .common import AWARE, JOINT, KNOWN, LMMSE_SCA, RLS_SCA, SCA
@@ -25,6 +26,14 @@ class Config(common.TrainedConfig):
     num_iter: link_sims.PositiveInt = 40
     batch_size: link_sims.PositiveInt = 32
     max_units: link_sims.PositiveInt = 8
+
+    def check(self):
+        """Shipped weights fit one size."""
+        super().check()
+        check_shipped(
+            self, num_tx_ant=64, num_tx_chains=16, num_rx_ant=32, num_rx_chains=4, num_users=4,
+            num_streams=4, num_symbols=16, num_layers=8,
+        )  # fmt: skip
 
     @property
     def analog_steps(self):

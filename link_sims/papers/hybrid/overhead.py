@@ -13,11 +13,11 @@ SCA_50, UNFOLDED = "RLS-80, SCA-50", "unfolded RLS-16, unfolded SCA-5"
 class Config(common.HybridConfig):
     """What the paper leaves open (slots of a frame, samples, bits) fits all its statements."""
 
-    num_frames: link_sims.Grid = [2, 4, 6, 8, 10, 12, 14, 16]
+    num_frames: link_sims.IntGrid = [2, 4, 6, 8, 10, 12, 14, 16]
     num_slots: link_sims.PositiveInt = 10
     num_samples: link_sims.PositiveInt = 20
     bits_per_number: link_sims.PositiveInt = 8
-    chain_grid: link_sims.Grid = [8, 16, 32, 64]
+    chain_grid: link_sims.IntGrid = [8, 16, 32, 64]
 
 
 overhead = link_sims.Experiment(

@@ -12,7 +12,7 @@ MODES = {COMMON: "common", UPLINK: "uplink", CONTAMINATED: "contaminated"}
 class Config(common.HybridConfig):
     """The pilots are 10 dB above the data, so that what pilots of others leave behind shows."""
 
-    slots: link_sims.Grid = [2, 4, 6, 8, 12, 16]
+    slots: link_sims.IntGrid = [2, 4, 6, 8, 12, 16]
     snr_db: float = 10.0
     pilot_gain_db: float = 10.0
     max_units: link_sims.PositiveInt = 16

@@ -1,6 +1,7 @@
 """Rates over SNR: one system, trained with SNRs drawn for every step, serves all of them."""
 
 import link_sims
+from link_sims.fields import check_shipped
 
 from . import common
 from .common import AWARE, BLACK_BOX, JOINT, KNOWN, RLS_SCA, RLS_ZF, SCA, SEPARATE, SHRUNK_SCA
@@ -18,6 +19,14 @@ class Config(common.TrainedConfig):
     training_snr_low_db: float = -5.0
     training_snr_high_db: float = 20.0
     num_steps: link_sims.PositiveInt = 2500
+
+    def check(self):
+        """Shipped weights fit one size."""
+        super().check()
+        check_shipped(
+            self, num_tx_ant=16, num_tx_chains=8, num_rx_ant=8, num_rx_chains=2, num_users=2,
+            num_streams=2, num_symbols=8, num_layers=4, width=256,
+        )  # fmt: skip
 
 
 rates = link_sims.Experiment(

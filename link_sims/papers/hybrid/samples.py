@@ -13,7 +13,7 @@ UNFOLDED_AT, BLACK_BOX_AT = (200, 500, 1000), (2000, 5000, 10_000)
 class Config(SizesConfig):
     """Every training takes the same number of steps, whatever the size of its set."""
 
-    sample_grid: link_sims.Grid = [*UNFOLDED_AT, *BLACK_BOX_AT]
+    sample_grid: link_sims.IntGrid = [*UNFOLDED_AT, *BLACK_BOX_AT]
     num_steps: link_sims.PositiveInt = 500
 
 

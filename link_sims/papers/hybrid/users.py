@@ -46,7 +46,7 @@ class SizesConfig(common.TrainedConfig):
 class Config(SizesConfig):
     """Grids of users; the reading has slots, iterations and pilot gain of its own."""
 
-    user_grid: link_sims.Grid = list(COUNTS)
+    user_grid: link_sims.IntGrid = list(COUNTS)
     reading_slots: link_sims.PositiveInt = 80
     reading_iterations: link_sims.PositiveInt = 40
     reading_gain_db: float = 10.0

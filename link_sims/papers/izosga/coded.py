@@ -6,7 +6,7 @@ from pydantic import Field
 
 import link_sims
 
-from ..coded_downlink import check_code, coded_downlink
+from ..coded_downlink import check_symbols, coded_downlink
 from . import common
 
 BITS_PER_SYMBOL = 2
@@ -20,15 +20,15 @@ class Config(common.ScenarioConfig):
     num_steps: link_sims.PositiveInt = 2500
     num_iter: link_sims.PositiveInt = 20
     link_power_dbm: link_sims.Grid = [2, 5, 8, 11, 14, 17, 20]
-    num_info_bits: Annotated[int, Field(ge=12, le=8448)] = 128
-    num_coded_bits: Annotated[int, Field(ge=20, le=25_344)] = 256
+    num_info_bits: link_sims.PositiveInt = 128
+    num_coded_bits: link_sims.PositiveInt = 256
     batch_size: Annotated[int, Field(ge=2, le=10_000)] = 60
     max_units: Annotated[int, Field(ge=2, le=10**6)] = 40
 
     def check(self):
-        """A block for every replica; a code that exists."""
+        """A block for every replica; whole symbols."""
         common.check_batch(self)
-        check_code(self.num_info_bits, self.num_coded_bits, BITS_PER_SYMBOL)
+        check_symbols(self.num_coded_bits, BITS_PER_SYMBOL)
 
 
 coded = link_sims.Experiment(

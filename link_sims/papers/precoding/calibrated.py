@@ -1,6 +1,7 @@
 """Zero forcing behind a network on every user's channel: what the training adds to directions."""
 
 import link_sims
+from link_sims.fields import check_shipped
 
 from . import common
 
@@ -23,12 +24,7 @@ class Config(common.TrainedConfig):
 
     def check(self):
         """Shipped weights fit one size."""
-        size = self.num_ant, self.hidden
-        if not self.retrain and size != SHIPPED[::2]:
-            raise ValueError(
-                f"num_ant, hidden = {size}: the shipped weights are for {SHIPPED[::2]}; others "
-                "need retrain = true"
-            )
+        check_shipped(self, num_ant=SHIPPED[0], hidden=SHIPPED[2])
 
 
 calibrated = link_sims.Experiment(
@@ -67,7 +63,7 @@ def trained_precoder(cfg, trained):
     from link_sims import training as trainer
 
     if not cfg.retrain:
-        return irs.weights.load(WEIGHTS)
+        return irs.weights.load(WEIGHTS, precision=cfg.precision)
     precoder = common.new_calibrated(cfg, cfg.num_ant, cfg.hidden)
     return trainer.assign(precoder, trained["training"][0])
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 import link_sims
 
-from ..coded_downlink import check_code, coded_downlink
+from ..coded_downlink import check_symbols, coded_downlink
 from . import common
 
 SHOWN = ("MRT", "ZF", "RZF", "ZF-eq", "ZF-WF", "WMMSE-20")
@@ -20,14 +20,14 @@ class Config(common.PrecodingConfig):
     num_users: Annotated[int, Field(ge=2, le=64)] = 12
     tx_power_dbm: link_sims.Grid = [-32, -30, -28, -26, -24, -22, -20]
     num_bits_per_symbol: link_sims.EvenBits = 4
-    num_info_bits: Annotated[int, Field(ge=12, le=8448)] = 256
-    num_coded_bits: Annotated[int, Field(ge=20, le=25_344)] = 512
+    num_info_bits: link_sims.PositiveInt = 256
+    num_coded_bits: link_sims.PositiveInt = 512
     batch_size: link_sims.PositiveInt = 50
     max_units: link_sims.PositiveInt = 12
 
     def check(self):
-        """A code that exists."""
-        check_code(self.num_info_bits, self.num_coded_bits, self.num_bits_per_symbol)
+        """Whole symbols."""
+        check_symbols(self.num_coded_bits, self.num_bits_per_symbol)
 
 
 coded = link_sims.Experiment(

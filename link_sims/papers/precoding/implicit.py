@@ -5,6 +5,7 @@ MHz above. Delays and directions of the paths are common, their gains and phases
 """
 
 import link_sims
+from link_sims.fields import check_shipped
 
 from . import common
 
@@ -41,13 +42,10 @@ class Config(SystemConfig):
 
     def check(self):
         """Shipped weights fit one size."""
-        names = ("num_ant", "num_users", "mapping_filters", "estimator_filters", "cnn_width")
-        size = tuple(getattr(self, name) for name in names)
-        if not self.retrain and size != (32, 4, [512, 1024], [128], 256):
-            raise ValueError(
-                f"{', '.join(names)} = {size}: the shipped systems are for 32, 4, [512, 1024], "
-                "[128], 256; others need retrain = true"
-            )
+        check_shipped(
+            self, num_ant=32, num_users=4, mapping_filters=[512, 1024], estimator_filters=[128],
+            cnn_width=256,
+        )  # fmt: skip
 
 
 implicit = link_sims.Experiment(

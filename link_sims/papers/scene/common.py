@@ -19,7 +19,7 @@ __all__ = [
     "ALIGNED", "CLOSED", "DIRECT", "LIGHT_SPEED", "NO_SURFACE", "RANDOM", "TWO_BIT", "CodedLink",
     "Point", "SceneConfig", "between", "channel_of", "closed_form", "draw_maps", "draw_outline",
     "draw_paths", "draw_scene", "every", "gains", "gaps", "hops_of", "label", "line_of_sight",
-    "map_of", "map_rows", "num_coded_bits", "paths_of", "rates", "responder", "users_at",
+    "map_of", "map_rows", "paths_of", "rates", "responder", "users_at",
 ]  # fmt: skip
 
 LIGHT_SPEED = 299792458.0
@@ -56,6 +56,11 @@ class SceneConfig(link_sims.Config):
     num_bits_per_symbol: link_sims.EvenBits = 4
     num_info_bits: Annotated[int, Field(ge=12, le=8448)] = 512
 
+    @property
+    def num_coded_bits(self):
+        """Bits of a block: all subcarriers of a few OFDM symbols."""
+        return self.num_subcarriers * self.num_ofdm_symbols * self.num_bits_per_symbol
+
     def check(self):
         """The scene exists; the code and the band are possible."""
         from sionna_irs.channel.raytracing.arguments import find_scene
@@ -70,17 +75,12 @@ class SceneConfig(link_sims.Config):
                 f"bandwidth_hz = {self.bandwidth_hz}: less than carrier_frequency_hz = "
                 f"{self.carrier_frequency_hz} is permitted"
             )
-        low, high = math.ceil(num_coded_bits(self) / 5), int(0.92 * num_coded_bits(self))
+        low, high = math.ceil(self.num_coded_bits / 5), self.num_coded_bits * 948 // 1024
         if not low <= self.num_info_bits <= high:
             raise ValueError(
-                f"num_info_bits = {self.num_info_bits}: of {num_coded_bits(self)} coded bits "
+                f"num_info_bits = {self.num_info_bits}: of {self.num_coded_bits} coded bits "
                 f"{low}..{high} are permitted"
             )
-
-
-def num_coded_bits(cfg):
-    """Bits of a block: all subcarriers of a few OFDM symbols."""
-    return cfg.num_subcarriers * cfg.num_ofdm_symbols * cfg.num_bits_per_symbol
 
 
 def users_at(cfg, x, y):
@@ -245,7 +245,7 @@ class CodedLink:
         self.cfg, self.source = cfg, BinarySource()
         self.mapper = Mapper("qam", cfg.num_bits_per_symbol)
         self.demapper = Demapper("app", "qam", cfg.num_bits_per_symbol)
-        self.encoder = LDPC5GEncoder(cfg.num_info_bits, num_coded_bits(cfg))
+        self.encoder = LDPC5GEncoder(cfg.num_info_bits, cfg.num_coded_bits)
         # Sionna's min-sum decoder works in single precision only.
         self.decoder = LDPC5GDecoder(
             self.encoder, num_iter=20, hard_out=True, cn_update="offset-minsum", precision="single"

@@ -44,7 +44,7 @@ HOPS = ["tx>s1", "s1>rx"]
 class Config(SceneConfig):
     """The sizes of a square panel, the user, and the users of a composition that is timed."""
 
-    num_elements: Annotated[link_sims.Grid, Field(max_length=20)] = [
+    num_elements: Annotated[link_sims.IntGrid, Field(max_length=20)] = [
         16, 64, 256, 1024, 2304, 4096, 6400, 10_000,
     ]  # fmt: skip
     user_position_m: Point = [24.0, 30.0, 1.5]

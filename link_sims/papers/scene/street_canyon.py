@@ -28,7 +28,6 @@ from .common import (
     label,
     map_of,
     map_rows,
-    num_coded_bits,
     rates,
     users_at,
 )
@@ -112,7 +111,7 @@ def coverage_rows(cfg):
 
 def bits_per_subcarrier(cfg):
     """Information bits per symbol of the code."""
-    return cfg.num_bits_per_symbol * cfg.num_info_bits / num_coded_bits(cfg)
+    return cfg.num_bits_per_symbol * cfg.num_info_bits / cfg.num_coded_bits
 
 
 @street_canyon.figure

@@ -10,7 +10,7 @@ GAIN = {"gain": link_sims.Metric("mean channel gain", scale="log", interval="rat
 class GainConfig(link_sims.Config):
     """One antenna on both ends, Rayleigh hops of unit mean power per element."""
 
-    num_elements: link_sims.Grid = [4, 16, 64, 256]
+    num_elements: link_sims.IntGrid = [4, 16, 64, 256]
     num_bits: list[link_sims.PhaseBits] = [1, 2]
     batch_size: link_sims.PositiveInt = 2000
     max_units: link_sims.PositiveInt = 20

@@ -1,0 +1,227 @@
+"""Configurations: refused in one line before anything is built, or they compute."""
+
+import json
+import math
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import link_sims
+from link_sims.errors import UserError, explained, shortened
+from link_sims.fields import check_code, check_range
+from link_sims.registry import all_experiments, find
+
+GAIN, CODED = "theory/surface-gain", "quickstart"
+REFUSED = [
+    (CODED, {"tx_power_dbm": [4000]}, "tx_power_dbm = [4000]", "-200 to 200"),
+    (CODED, {"tx_power_dbm": [0, -1e5]}, "-100000 is out of range", "-200 to 200"),
+    (CODED, {"k_factor_db": 1e5}, "k_factor_db = 100000.0", "-150 to 150"),
+    ("double/capacity-vs-elements", {"tx_power_dbm": 1e5}, "tx_power_dbm = ", "-200 to 200"),
+    ("ofdm/bler-vs-snr", {"snr_db": [4000]}, "snr_db = [4000]", "-150 to 150"),
+    ("izosga/rician-factor", {"noise_power_dbm": -1e3}, "noise_power_dbm = ", "-200 to 200"),
+    (CODED, {"num_info_bits": 3}, "num_info_bits = 3", "12 to 8448"),
+    (CODED, {"num_info_bits": 8449}, "num_info_bits = 8449", "12 to 8448"),
+    (CODED, {"num_info_bits": 512, "num_coded_bits": 552}, "num_coded_bits = 552", "554 to 2560"),
+    (CODED, {"num_info_bits": 4000, "num_coded_bits": 12_004}, "= 12004", "4321 to 12000"),
+    ("cenas/uplink-bler", {"num_info_bits": 3}, "num_info_bits = 3", "12 to 8448"),
+    ("hybrid/coded-bler", {"num_info_bits": 3}, "num_info_bits = 3", "12 to 8448"),
+    ("precoding/coded-bler", {"num_info_bits": 3}, "num_info_bits = 3", "12 to 8448"),
+    ("izosga/coded-bler", {"num_info_bits": 3}, "num_info_bits = 3", "12 to 8448"),
+    ("ofdm/bler-vs-snr", {"num_subcarriers": 1, "num_ofdm_symbols": 1}, "num_subcarriers", "12"),
+    ("scene/street-canyon", {"num_info_bits": 3}, "num_info_bits = 3", "12 to 8448"),
+    (CODED, {"num_coded_bits": 1023}, "num_coded_bits = 1023", "multiple of 4"),
+    (CODED, {"tx_power_dbm": []}, "tx_power_dbm = []", "at least 1"),
+    (GAIN, {"num_bits": []}, "num_bits = []", "1 to 1000 values"),
+    ("precoding/run-times", {"batches": []}, "batches = []", "1 to 1000 values"),
+    ("hybrid/cdl", {"models": []}, "models = []", "1 to 1000 values"),
+    ("hybrid/feedback", {"feedback_bits": []}, "feedback_bits = []", "1 to 1000 values"),
+    (CODED, {"batch_size": 1e30}, "batch_size = 1e+30", "1 to 10000000"),
+    (CODED, {"batch_size": 10**30}, "batch_size = 1000", "1 to 10000000"),
+    (CODED, {"batch_size": 10**7, "num_rows": 1000}, "batch_size = 10000000", "at most 1e+11"),
+    (CODED, {"num_rows": 10**6, "num_cols": 10**6}, "1000000000000 elements", "at most 1e+11"),
+    ("izosga/large", {"panel": [10**6, 10**6]}, "1000000000000 elements", "at most 1e+11"),
+    (GAIN, {"num_elements": [1.5]}, "num_elements.0 = 1.5", "1 to 1000000"),
+    (GAIN, {"num_elements": [16.0]}, "num_elements.0 = 16.0", "integer"),
+    ("cenas/nmse-vs-elements", {"sizes": [8.5]}, "sizes.0 = 8.5", "integer"),
+    ("hybrid/rate-vs-chains", {"chain_grid": [4.5]}, "chain_grid.0 = 4.5", "integer"),
+    (CODED, {"num_rows": 8.0}, "num_rows = 8.0", "1 to 10000000"),
+    (CODED, {"min_units": 1}, "min_units = 1", "2 to 1000000"),
+    ("cenas/nmse-vs-snr", {"min_units": 1}, "min_units = 1", "2 to 1000000"),
+    (CODED, {"min_units": 1, "max_units": 1}, "max_units = 1", "2 to 1000000"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "named", "permitted"), REFUSED)
+def test_refused_with_key_value_and_range(name, changes, named, permitted):
+    with pytest.raises(UserError) as error:
+        find(name).resolve("cpu", changes)
+    line = str(error.value)
+    assert named in line and permitted in line and "\n" not in line and len(line) <= 493
+
+
+def test_nothing_is_built_for_what_is_refused():
+    script = (
+        "import json, sys\n"
+        "from link_sims.errors import UserError\n"
+        "from link_sims.registry import find\n"
+        "for name, changes in json.load(sys.stdin):\n"
+        "    try: find(name).resolve('cpu', changes)\n"
+        "    except UserError: continue\n"
+        "    sys.exit(f'{name} {changes}')\n"
+        "sys.exit('tensorflow' if 'tensorflow' in sys.modules else 0)\n"
+    )
+    text = json.dumps([[name, changes] for name, changes, *_ in REFUSED])
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=text, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_names_bound_the_fields_of_every_configuration():
+    """Also those of a user, who wrote plain types."""
+
+    class Mine(link_sims.Config):
+        gain_db: float = 0.0
+        powers_dbm: list[float] = [0.0]
+        sizes: list[int] = [1]
+        min_units: int = 2
+        offset: float = 0.0
+
+    experiment = link_sims.Experiment("tests/mine", config=Mine)
+    for changes in (
+        {"gain_db": 151}, {"powers_dbm": [0, 201]}, {"sizes": []}, {"min_units": 1},
+        {"sizes": [10**13]}, {"offset": 1e16}, {"sizes": list(range(1001))},
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=f"{next(iter(changes))} = "):
+            experiment.resolve("cpu", changes)
+    assert experiment.resolve("cpu", {"gain_db": 150, "powers_dbm": [-200]}).gain_db == 150
+
+
+@pytest.mark.parametrize("name", ["snr_db", "noise_power_dbm"])
+def test_powers_of_permitted_decibels_are_finite_in_single_precision(name):
+    for value in (-150, 150) if name == "snr_db" else (-200, 200):
+        check_range(name, value)
+        linear = np.float32(10 ** (value / 10))
+        assert 0 < linear < np.inf
+        with pytest.raises(ValueError, match="is permitted"):
+            check_range(name, value + math.copysign(1, value))
+
+
+def test_numbers_lists_and_ranges_of_numpy_are_welcome():
+    experiment = find(CODED)
+    plain = experiment.resolve("cpu", {"tx_power_dbm": [0, 1, 2], "num_rows": 4, "wall_loss_db": 3})
+    for points in (range(3), (0, 1, 2), np.arange(3), np.float32([0, 1, 2]), [np.int8(0), 1, 2.0]):
+        changes = {"tx_power_dbm": points, "num_rows": np.int64(4), "wall_loss_db": np.float32(3)}
+        config = experiment.resolve("cpu", changes)
+        assert config == plain and json.dumps(config.model_dump())
+    with pytest.raises(UserError, match="num_rows = 4.0: Input should be a valid integer"):
+        experiment.resolve("cpu", {"num_rows": np.float64(4)})
+    with pytest.raises(UserError, match="retrain"):
+        find("cenas/nmse-vs-snr").resolve("cpu", {"retrain": np.int64(1)})
+
+
+def test_lines_have_at_most_500_characters():
+    experiment = find(CODED)
+    for changes in (
+        {f"key{i}": 1 for i in range(100)}, {"x" * 3000: 1}, {"tx_power_dbm": ["a"] * 900},
+        {"tx_power_dbm": list(range(2000))}, {"precision": "y" * 5000}, {"num_rows": [[1] * 999]},
+    ):  # fmt: skip
+        with pytest.raises(UserError) as error:
+            experiment.resolve("cpu", changes)
+        assert len(f"error: {error.value}") <= 500
+    line = str(UserError("start " + 1000 * "\n-" + " end"))
+    assert len(f"error: {line}") <= 500 and "\n" not in line
+    assert line.startswith("start") and line.endswith("end") and " ... " in line
+    assert shortened("a  b\nc") == "a b c"
+
+
+@pytest.mark.slow
+def test_codes_of_permitted_lengths_exist():
+    """Encoder and decoder of the ends of every range, and no shorter or longer word."""
+    from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
+
+    for k in (12, 13, 40, 292, 293, 640, 3824, 3825, 3840, 3841, 8448):
+        ends = [math.ceil(k * 1024 / 948), math.floor(k * (5 if k <= 3824 else 3))]
+        for n in ends:
+            check_code(k, n)
+            LDPC5GDecoder(LDPC5GEncoder(k, n))
+        for n in (ends[0] - 1, ends[1] + 1):
+            with pytest.raises(ValueError, match=f"num_coded_bits = {n}"):
+                check_code(k, n)
+
+
+FAULTY = """
+import link_sims
+
+class Config(link_sims.Config):
+    x: link_sims.Grid = [1]
+    fault: int = 0
+
+e = link_sims.Experiment("tests/faulty", config=Config)
+
+@e.sweep(x="x")
+def sweep(cfg, trained):
+    import numpy as np
+    import tensorflow as tf
+    if cfg.fault == 0:
+        from sionna.phy.fec.ldpc import LDPC5GEncoder
+        LDPC5GEncoder(3, 6)
+    if cfg.fault == 1:
+        from sionna.phy.mapping import Constellation
+        Constellation("qam", 3)
+    if cfg.fault == 2:
+        np.zeros([10**9, 10**9])
+    if cfg.fault == 3:
+        return lambda n, x: {("a", "b"): (tf.gather([1.0], tf.cast(x, tf.int32) + 5), n)}
+    if cfg.fault == 4:
+        return lambda n, x: {("a", "b"): (tf.reduce_sum(tf.ones([2]) + tf.ones([3])), n)}
+    raise RuntimeError("a fault of ours")
+"""
+
+
+def test_what_only_others_can_refuse_is_one_line_too(capsys, monkeypatch, tmp_path):
+    from test_cli import call
+
+    file = tmp_path / "faulty.py"
+    file.write_text(FAULTY)
+    arguments = ("run", file, "--out", tmp_path / "runs", "--quiet", "--set")
+    for fault, text in enumerate(
+        ["k too small", "multiple of 2", "not enough memory", "indices", "dimensions must be equal"]
+    ):
+        code, _, err = call(capsys, monkeypatch, *arguments, f"fault={fault}")
+        line = err.strip()
+        assert code == 2 and text.lower() in line.lower(), err
+        assert len(line.splitlines()) == 1 and len(line) <= 500 and "LINK_SIMS_DEBUG=1" in line
+    # A fault of ours stays one that can be found, and so does everything on demand.
+    monkeypatch.setattr(sys, "argv", ["link-sims", *map(str, arguments), "fault=5"])
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        link_sims.cli.main()
+    monkeypatch.setenv("LINK_SIMS_DEBUG", "1")
+    monkeypatch.setattr(sys, "argv", ["link-sims", *map(str, arguments), "fault=0"])
+    with pytest.raises(ValueError, match="k too small"):
+        link_sims.cli.main()
+
+
+def test_files_that_cannot_be_used_are_the_users():
+    with pytest.raises(OSError) as error:
+        pathlib.Path("/proc/nowhere").mkdir()
+    assert explained(error.value) == "/proc/nowhere: No such file or directory"
+    assert explained(KeyError("ours")) is None
+
+
+def test_generated_configurations_compute():
+    """A seeded part of ``fuzz_configs.py``: resolved over all experiments, a few computed."""
+    import fuzz_configs
+
+    refused = accepted = 0
+    for _, experiment, changes in fuzz_configs.configurations(3 * len(all_experiments()), seed=1):
+        try:
+            experiment.resolve("smoke", changes)
+            accepted += 1
+        except UserError as error:
+            refused += 1
+            assert len(f"error: {error}") <= 500
+    assert refused > 60 and accepted > 120
