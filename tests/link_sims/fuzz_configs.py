@@ -102,7 +102,7 @@ def changes_of(experiment, rng):
 
 
 def configurations(count, seed=0, first=0):
-    """(number, experiment, changes): all experiments in turn, the slow ones in every tenth round."""
+    """(number, experiment, changes): all in turn, the slow experiments in every tenth round."""
     experiments = all_experiments()
     quick = {name: e for name, e in experiments.items() if name not in _SLOW}
     rounds = (quick if turn % 10 else experiments for turn in itertools.count())
