@@ -123,11 +123,11 @@ def test_smoke_run(tmp_path):
 def test_config_refuses(tmp_path):
     for changes, words in (
         ({"delay_spread_s": 200e-9}, "cyclic prefix of 2.34e-06 s"),
-        ({"delay_spread_s": 0.0}, "greater than 0"),
+        ({"delay_spread_s": 0.0}, "greater than or equal to"),
         ({"num_resource_blocks": 0}, "greater than or equal to 1"),
         ({"num_resource_blocks": 276}, "less than or equal to 275"),
         ({"mcs_index": 29}, "less than or equal to 28"),
-        ({"num_rx_ant": 0}, "greater than 0"),
+        ({"num_rx_ant": 0}, "1 to 10000000"),
         ({"num_antennas": 4}, "no such key"),
     ):
         with pytest.raises(UserError, match=words):
