@@ -21,14 +21,14 @@ class RiemannianAscent(UnitModulusSolver):
 
     Input
     -----
-    t, c, phi, trace
+    t, c, phi, trace, return_state
         As :class:`UnitModulusSolver`.
 
     Output
     ------
     phi : tf.Tensor, [..., N], complex
-    objective : tf.Tensor, [num_iter, ...], real
-        Only with `trace`.
+    objective, state
+        As :class:`UnitModulusSolver`.
 
     Raises
     ------

@@ -69,6 +69,8 @@ class UnitModulusSolver(LinkLayer):
     Parameters
     ----------
     num_iter : int
+    tolerance : float or None
+        Of the residual, positive; None is 1e-4 in single and 1e-8 in double precision.
 
     Input
     -----
@@ -78,6 +80,8 @@ class UnitModulusSolver(LinkLayer):
         The start, of unit modulus.
     trace : bool
         Also return the objective after every iteration.
+    return_state : bool
+        Also return whether the iterations have converged.
 
     Output
     ------
@@ -85,6 +89,9 @@ class UnitModulusSolver(LinkLayer):
         Local maximum. No gradient passes: the design is a decision.
     objective : tf.Tensor, [num_iter, ...], real
         Only with `trace`.
+    state : dict
+        Only with `return_state`: "residual" [...], real, the largest change of a phasor by one
+        more iteration, and "converged" [...], bool, whether it is at most `tolerance`.
 
     Raises
     ------
@@ -108,12 +115,16 @@ class UnitModulusSolver(LinkLayer):
     }
     num_bits = None
 
-    def __init__(self, num_iter, **kwargs):
+    def __init__(self, num_iter, tolerance=None, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_iter", num_iter)
-        self.num_iter = num_iter
+        if tolerance is None:
+            tolerance = 1e-4 if self.precision == "single" else 1e-8
+        if not isinstance(tolerance, (int, float)) or not 0 < tolerance < math.inf:
+            raise ValueError(f"tolerance = {tolerance!r}; a positive finite number is needed")
+        self.num_iter, self.tolerance = num_iter, tolerance
 
-    def call(self, t, c, phi, trace=False):
+    def call(self, t, c, phi, trace=False, return_state=False):
         t, c, phi = (tf.stop_gradient(x) for x in (t, c, phi))
         scale = tf.math.real(tf.linalg.trace(t)) / t.shape[-1]
         scale = tf.where(scale > 0, scale, 1)
@@ -130,8 +141,13 @@ class UnitModulusSolver(LinkLayer):
             self.num_iter,
             objective if trace else None,
         )
-        phi = self.finish(t, c, phi, self.phasors(state))
-        return (phi, record) if trace else phi
+        result = [self.finish(t, c, phi, self.phasors(state))]
+        if trace:
+            result.append(record)
+        if return_state:
+            residual = self.residual(problem, state)
+            result.append({"residual": residual, "converged": residual <= self.tolerance})
+        return tuple(result) if len(result) > 1 else result[0]
 
     def begin(self, t, c, phi):
         """(what all steps need, the first state)."""
@@ -144,6 +160,11 @@ class UnitModulusSolver(LinkLayer):
     def phasors(self, state):
         """phi [..., N] of a state."""
         return state
+
+    def residual(self, problem, state):
+        """How far a state is from its end, [...]."""
+        change = self.phasors(self.step(problem, state)) - self.phasors(state)
+        return tf.reduce_max(tf.abs(change), -1)
 
     def finish(self, t, c, first, last):
         """What is returned, of the first and the last phi."""
@@ -163,14 +184,14 @@ class PowerIteration(UnitModulusSolver):
 
     Input
     -----
-    t, c, phi, trace
+    t, c, phi, trace, return_state
         As :class:`UnitModulusSolver`.
 
     Output
     ------
     phi : tf.Tensor, [..., N], complex
-    objective : tf.Tensor, [num_iter, ...], real
-        Only with `trace`.
+    objective, state
+        As :class:`UnitModulusSolver`.
 
     Raises
     ------
@@ -208,14 +229,14 @@ class ElementWise(UnitModulusSolver):
 
     Input
     -----
-    t, c, phi, trace
+    t, c, phi, trace, return_state
         As :class:`UnitModulusSolver`.
 
     Output
     ------
     phi : tf.Tensor, [..., N], complex
-    objective : tf.Tensor, [num_iter, ...], real
-        Only with `trace`.
+    objective, state
+        As :class:`UnitModulusSolver`.
 
     Raises
     ------
@@ -272,7 +293,8 @@ class ADMM(UnitModulusSolver):
 
     and :math:`\phi_n=u_nu_{N+1}^*`. The augmented Lagrangian descends for
     :math:`\rho>\sqrt2\,\lambda_{\max}(\Upsilon)`. The objective may fall before it has converged;
-    the better of start and end is returned.
+    the better of start and end is returned. The residual of the state is the largest
+    :math:`|u_n-x_n|`.
 
     Source: the solver of arXiv 2309.04178; corrected: a penalty that scales with the problem.
 
@@ -289,14 +311,14 @@ class ADMM(UnitModulusSolver):
 
     Input
     -----
-    t, c, phi, trace
+    t, c, phi, trace, return_state
         As :class:`UnitModulusSolver`.
 
     Output
     ------
     phi : tf.Tensor, [..., N], complex
-    objective : tf.Tensor, [num_iter, ...], real
-        Only with `trace`.
+    objective, state
+        As :class:`UnitModulusSolver`.
 
     Raises
     ------
@@ -324,7 +346,10 @@ class ADMM(UnitModulusSolver):
         eye = tf.eye(q.shape[-1], dtype=q.dtype)
         largest, spread = self._eigenvalues(q, eye)
         shifted = largest * eye - q
-        rho = self.cplx(math.sqrt(2) * self.penalty) * spread
+        # Any penalty will do where there is nothing to gain.
+        rho = tf.where(
+            spread == 0, tf.ones_like(spread), self.cplx(math.sqrt(2) * self.penalty) * spread
+        )
         x = tf.concat([phi, tf.ones_like(phi[..., :1])], -1)
         problem = (hpd_inverse(shifted + rho * eye), rho[..., 0])
         return problem, (x, x, tf.linalg.matvec(shifted, x))
@@ -351,6 +376,10 @@ class ADMM(UnitModulusSolver):
     def phasors(self, state):
         u = state[0]
         return u[..., :-1] * tf.math.conj(u[..., -1:])
+
+    def residual(self, problem, state):
+        u, x, _ = state
+        return tf.reduce_max(tf.abs(u - x), -1)
 
     def finish(self, t, c, first, last):
         better = quadratic(t, c, last) >= quadratic(t, c, first)

@@ -351,11 +351,55 @@ def random_phases(batch, count):
     }
 
 
-@pytest.mark.parametrize("solver", [PowerIteration(3), ElementWise(), ADMM(3), RiemannianAscent(3)])
+@pytest.mark.parametrize(
+    "solver",
+    [PowerIteration(3), ElementWise(), ADMM(3), ADMM(3, exact=True), RiemannianAscent(3)],
+)
 def test_nothing_to_gain_keeps_the_phases(solver):
     phi = tf.constant(np.exp(1j * np.arange(4)), tf.complex64)
     zeros = tf.zeros([4], tf.complex64)
-    np.testing.assert_allclose(solver(tf.zeros([4, 4], tf.complex64), zeros, phi), phi, rtol=1e-6)
+    found, state = solver(tf.zeros([4, 4], tf.complex64), zeros, phi, return_state=True)
+    np.testing.assert_allclose(found, phi, rtol=1e-6)
+    assert float(state["residual"]) < 1e-6 and bool(state["converged"])
+
+
+@pytest.mark.parametrize(
+    "solver, few, enough",
+    [(ADMM, 5, 1000), (PowerIteration, 3, 500), (ElementWise, 1, 300), (RiemannianAscent, 3, 300)],
+)
+def test_solvers_tell_whether_they_have_converged(solver, few, enough):
+    """The residual is |u - x| of the iteration written out for ADMM, and falls to the tolerance."""
+    t, c = twin.quadratic(CHECK, CHECK_THETA, "s1")
+    start, settings = CHECK_THETA["s1"], {"exact": True} if solver is ADMM else {}
+    short, long = (solver(n, **settings, **DOUBLE) for n in (few, enough))
+    phi, trace, state = short(t, c, start, trace=True, return_state=True)
+    assert trace.shape == [few] and phi.shape == start.shape
+    assert float(state["residual"]) > 1e-3 and not bool(state["converged"])
+    if solver is ADMM:
+        assert float(state["residual"]) == pytest.approx(admm_residual(t, c, start, few), rel=1e-8)
+    else:
+        change = solver(few + 1, **DOUBLE)(t, c, start) - phi
+        assert float(state["residual"]) == pytest.approx(np.abs(change).max(), rel=1e-6)
+    phi, state = long(t, c, start, return_state=True)
+    assert bool(state["converged"]) and float(state["residual"]) <= long.tolerance == 1e-8
+    loose = solver(few, tolerance=10.0, **settings, **DOUBLE)
+    assert bool(loose(t, c, start, return_state=True)[1]["converged"])
+
+
+def admm_residual(t, c, phi, num_iter):
+    """The largest |u - x| after the iterations of the docstring, of T and c at the scale tr T = N."""
+    scale = np.trace(t).real / len(c)
+    t, c, n = t / scale, c / scale, len(c) + 1
+    q = np.block([[t, c[:, None]], [c.conj()[None], np.zeros([1, 1])]])
+    w = np.linalg.eigvalsh(q)
+    shifted, rho = w[-1] * np.eye(n) - q, np.sqrt(2) * 1.05 * (w[-1] - w[0])
+    x = np.append(phi, 1)
+    nu = shifted @ x
+    for _ in range(num_iter):
+        u = np.exp(1j * np.angle(rho * x - nu))
+        x = np.linalg.solve(shifted + rho * np.eye(n), nu + rho * u)
+        nu = nu + rho * (u - x)
+    return np.abs(u - x).max()
 
 
 def test_xla_is_eager():
@@ -442,6 +486,7 @@ def test_the_noise_of_the_capacity_is_given_by_name(function):
         (lambda: CapacityAscent(1.0, starts=()), "policies"),
         (lambda: svd_water_filling(np.eye(2), no=0), "no = 0; a positive"),
         (lambda: ADMM(penalty=0), "penalty = 0"),
+        (lambda: ADMM(tolerance=0), "tolerance = 0"),
         (lambda: ElementWise(num_bits=17), "num_bits = 17"),
     ],
 )
