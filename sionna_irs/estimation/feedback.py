@@ -35,7 +35,8 @@ class PathFeedback(LinkLayer):
     channel : ClusteredChannel
         Its arrays, number of paths P, range of the angles and power.
     angle_bits : int or tuple of two int
-        Of the angle at the receiver and of that at the transmitter, each in 0..8.
+        Of the angle at the receiver and of that at the transmitter, each at least 0. Cells narrower
+        than the spacing of the layer's numbers change nothing more.
     gain_bits : int
         Of each of the two parts of a gain, in 0..8.
 
@@ -76,15 +77,13 @@ class PathFeedback(LinkLayer):
     def __init__(self, channel, angle_bits, gain_bits, **kwargs):
         kwargs.setdefault("precision", channel.precision)
         super().__init__(**kwargs)
-        pair = (angle_bits, angle_bits) if isinstance(angle_bits, int) else tuple(angle_bits)
+        one = not isinstance(angle_bits, (tuple, list))
+        pair = (angle_bits, angle_bits) if one else tuple(angle_bits)
         if len(pair) != 2:
             raise ValueError(f"angle_bits = {angle_bits}; one or two integers are needed")
-        for name, value in (
-            ("angle_bits", pair[0]),
-            ("angle_bits", pair[1]),
-            ("gain_bits", gain_bits),
-        ):
-            require_integer(name, value, low=0, high=MAX_BITS)
+        for value in pair:
+            require_integer("angle_bits", value, low=0)
+        require_integer("gain_bits", gain_bits, low=0, high=MAX_BITS)
         self.channel, self.num_paths = channel, channel.num_paths
         self.angle_bits, self.gain_bits = pair, gain_bits
 

@@ -111,6 +111,8 @@ def quantize_uniform(x, num_bits, high):
     ----------
     x : tf.Tensor, [..., *shape], real
     num_bits : int or array of int, *shape
+        At least 0. More than the digits of `x` (24 in single, 53 in double precision) count as
+        these.
     high : float
 
     Returns
@@ -124,7 +126,8 @@ def quantize_uniform(x, num_bits, high):
     >>> quantize_uniform(tf.constant([-3.0, 0.2, 1.0]), 1, 1.0).numpy().tolist()
     [-0.5, 0.5, 0.5]
     """
-    num_cells = to_dtype(2.0 ** np.asarray(num_bits), x.dtype)
+    digits = np.finfo(x.dtype.as_numpy_dtype).nmant + 1
+    num_cells = to_dtype(2.0 ** np.minimum(num_bits, digits).astype(float), x.dtype)
     step = 2 * high / num_cells
     cell = tf.clip_by_value(tf.floor((x + high) / step), 0, num_cells - 1)
     return (cell + 0.5) * step - high

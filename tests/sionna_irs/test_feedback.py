@@ -103,6 +103,19 @@ def test_uniform_cells():
     np.testing.assert_allclose(quantize_uniform(x, 0, 1.0), np.zeros(6))
 
 
+@pytest.mark.parametrize("dtype", [tf.float32, tf.float64])
+def test_uniform_cells_of_any_number_of_bits(dtype):
+    """No error beyond half a cell and rounding, up to numbers whose power of 2 is no float."""
+    x = np.linspace(-1, 1, 1001)
+    eps = np.finfo(dtype.as_numpy_dtype).eps
+    for num_bits in (9, 12, 20, 40, 64, 130, 5000):
+        found = quantize_uniform(tf.constant(x, dtype), num_bits, 1.0).numpy()
+        assert np.abs(found - x).max() <= (0.5**num_bits if num_bits < 1000 else 0) + 4 * eps
+    np.testing.assert_allclose(
+        quantize_uniform(tf.constant([[0.3, 0.3]], dtype), (1, 200), 1.0), [[0.5, 0.3]], rtol=1e-6
+    )
+
+
 @pytest.mark.parametrize("num_bits", [0, 1, 3, 6, 9])
 def test_allocation_is_the_best(num_bits):
     variances = np.array([2.0, 0.05, 0.7, 0.7])
@@ -137,7 +150,10 @@ def test_numbers_out_of_range():
         (lambda: TransformFeedback(np.eye(4), 1)(cplx(1, 1, 2, 3)), "4 entries a user"),
         (lambda: FeedbackAutoencoder(2, 2, 5, bits_per_value=2), "a multiple of bits_per_value"),
         (lambda: FeedbackAutoencoder(2, 2, 4, entry_power=0.0), "entry_power = 0.0"),
-        (lambda: PathFeedback(small_channel(), 9, 1), "angle_bits = 9"),
+        (lambda: PathFeedback(small_channel(), -1, 1), "angle_bits = -1; an integer of at least 0"),
+        (lambda: PathFeedback(small_channel(), (8, 2.0), 1), "angle_bits = 2.0; an integer"),
+        (lambda: PathFeedback(small_channel(), None, 1), "angle_bits = None; an integer"),
+        (lambda: PathFeedback(small_channel(), 9, 9), "gain_bits = 9; an integer in 0..8"),
         (lambda: PathFeedback(small_channel(), (1, 2, 3), 1), "one or two integers"),
         (lambda: BlackBoxHybrid(uplink_pilots(), 2, 2, 1), "pilots.mode = 'uplink'"),
     ):
@@ -237,6 +253,8 @@ def mean_alignment(num_ant, num_bits, max_angle):
         (6, 3, 144, 0.78),
         (8, 4, 192, 0.07),
         ((6, 8), 2, 144, 0.33),
+        (10, 8, 288, 0.004),
+        ((12, 200), 4, 1760, 0.0096),
     ],
 )
 def test_path_feedback(angle_bits, gain_bits, num_bits, nmse):
