@@ -7,13 +7,14 @@ from .symbol_networks import squared_modulus
 __all__ = ["ml_decisions"]
 
 
-def ml_decisions(autoencoder, links, y, power):
+def ml_decisions(autoencoder, links, y, power, h=None):
     r"""Optimal decisions on the signals of an autoencoder, given all links.
 
     .. math:: \hat m=\arg\min_m\|y-\sqrt P\,H(\theta(m))\,x(m)\|^2
 
-    Phases that depend on the message are computed anew for every hypothesis. All messages are
-    equally likely, so no decoder that uses the received signal alone makes fewer errors.
+    Phases that depend on the message are computed anew for every hypothesis; else all hypotheses
+    share the channel that carried the signal. All messages are equally likely, so no decoder that
+    uses the received signal alone makes fewer errors.
 
     Parameters
     ----------
@@ -24,6 +25,9 @@ def ml_decisions(autoencoder, links, y, power):
         Received, as by :meth:`SurfaceAutoencoder.transmit`.
     power : float or tf.Tensor that broadcasts to [batch, L], real
         As it was sent with [W].
+    h : tf.Tensor, [batch, L, rx, tx], complex, or None
+        The channel that carried the signal, from :meth:`SurfaceAutoencoder.transmit`; without a
+        policy None computes it again. Not used where phases depend on the message.
 
     Returns
     -------
@@ -32,7 +36,8 @@ def ml_decisions(autoencoder, links, y, power):
     Raises
     ------
     ValueError
-        Without a codebook, and with "received_noisy", whose phases no receiver can compute.
+        Without a codebook; with "received_noisy", whose phases no receiver can compute; and
+        without `h` where a policy sets the phases, which it may draw.
 
     Examples
     --------
@@ -43,15 +48,20 @@ def ml_decisions(autoencoder, links, y, power):
     >>> link = SurfaceAutoencoder(channel, num_messages=4, num_filters=8)
     >>> links = irs.Links({k: v[None] for k, v in channel.draw(100).items()})
     >>> messages = tf.ones([1, 100], tf.int32)
-    >>> y, _ = link.transmit(links, messages, 1e5)
-    >>> bool(tf.reduce_all(ml_decisions(link, links, y, 1e5) == messages))
+    >>> y, h = link.transmit(links, messages, 1e5)
+    >>> bool(tf.reduce_all(ml_decisions(link, links, y, 1e5, h) == messages))
     True
     """
     if autoencoder.surface_input == "received_noisy":
         raise ValueError("surface_input = 'received_noisy'; phases without noise are needed")
+    if autoencoder.policy is not None and h is None:
+        raise ValueError(
+            "h = None with surface_input = 'policy'; the channel that carried the signal, as "
+            "transmit returns it, is needed"
+        )
     codebook, power = autoencoder.codebook(), autoencoder.real(power)
     amplitude = autoencoder.cplx(tf.sqrt(power))[..., None]
-    h, distances = None, []
+    distances = []
     for message in range(autoencoder.num_messages):
         x = tf.broadcast_to(codebook[message], [*tf.unstack(tf.shape(y)[:2]), codebook.shape[-1]])
         if h is None or autoencoder.message_dependent:

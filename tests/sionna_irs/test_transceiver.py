@@ -200,14 +200,15 @@ def test_averages_move_in_training_only():
 def test_ml_decisions_are_those_of_brute_force(surface_input):
     link, links, messages = autoencoder(surface_input=surface_input)
     power = 0.3
-    y, _ = link.transmit(links, messages, power)
+    y, h = link.transmit(links, messages, power)
     distances = []
     for message in range(4):
         x = encoder_twin(link, np.full([5, 3], message))
         mean = np.sqrt(power) * np.einsum("blrt,blt->blr", channel_twin(link, links, x), x)
         distances.append(np.sum(np.abs(y.numpy() - mean) ** 2, -1))
-    decided = ml_decisions(link, links, y, power)
-    np.testing.assert_array_equal(decided, np.argmin(distances, 0))
+    for known in (None, h):  # where phases depend on the message, one channel is not enough
+        decided = ml_decisions(link, links, y, power, known)
+        np.testing.assert_array_equal(decided, np.argmin(distances, 0))
 
 
 def test_codebook_decoder_is_the_posterior_and_power_may_differ_per_use():
@@ -349,6 +350,25 @@ def test_guard_catches_a_link_that_reads_its_messages_from_the_channel():
     errors, bound = (int(tf.math.count_nonzero(d != messages)) for d in decided)
     report = leak_guard(errors, bound, 4000, 4)
     assert report.leaks and "below the ML bound" in report.reason
+
+
+def test_an_honest_link_over_random_phases_passes_the_guard():
+    """Judged over the channel that carried the signal: a draw of its own would accuse it."""
+    link, _, _ = autoencoder("single", surface_input="policy", decoder_input="codebook",
+                             policy=irs.RandomPhases())  # fmt: skip
+    links, messages = blocks(link.channel, 250, 16), random.integers([250, 16], 4)
+    power = 10.0
+    y, h = link.transmit(links, messages, power)
+    decided = (
+        tf.argmax(link.receive(y, h, power), -1, tf.int32),
+        ml_decisions(link, links, y, power, h=h),
+    )
+    np.testing.assert_array_equal(*decided)
+    errors, bound = (int(tf.math.count_nonzero(d != messages)) for d in decided)
+    # Far from guessing, or the guard would have nothing to see.
+    assert errors < 0.6 * 4000 and not leak_guard(errors, bound, 4000, 4).leaks
+    with pytest.raises(ValueError, match="^h = None with surface_input = 'policy'"):
+        ml_decisions(link, links, y, power)
 
 
 def singular_ser(h, power, num_messages, num_streams):

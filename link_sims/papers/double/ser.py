@@ -255,7 +255,7 @@ def curves(cfg, trained):
             logits = autoencoder.receive(y, h, power)
             decisions = {curve: tf.argmax(logits, -1, tf.int32)}
             if LINKS[m, curve].bound:
-                decisions[curve + ML] = ml_decisions(autoencoder, blocks, y, power)
+                decisions[curve + ML] = ml_decisions(autoencoder, blocks, y, power, h)
             kind = APPARENT if curve in (PUBLISHED, ABLATION) else metric(m)
             for name, decided in decisions.items():
                 errors = tf.math.count_nonzero(decided != messages)
