@@ -21,6 +21,22 @@ def _positive(name, value):
     return float(value)
 
 
+def require_array(name, value):
+    """``value``; TypeError unless it is an array of antennas or elements.
+
+    Examples
+    --------
+    >>> from sionna_irs.arrays import require_array
+    >>> require_array("panel", 16)
+    Traceback (most recent call last):
+    ...
+    TypeError: panel = 16; an array such as ULA(16) or UPA(4, 4) is needed
+    """
+    if not hasattr(value, "num_ant"):
+        raise TypeError(f"{name} = {value!r}; an array such as ULA(16) or UPA(4, 4) is needed")
+    return value
+
+
 def _turn(cycles):
     """exp(j 2 pi x)"""
     # Whole turns, exact to drop, would cost digits of the rest.
@@ -51,7 +67,7 @@ def sionna_order(array):
     if isinstance(array, DualPolarized):
         order = sionna_order(array.array)
         return np.concatenate([order, order + array.array.num_ant])
-    rows, cols = array.shape
+    rows, cols = require_array("array", array).shape
     return (np.arange(rows)[::-1, None] + rows * np.arange(cols)).ravel()
 
 

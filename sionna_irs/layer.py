@@ -315,9 +315,23 @@ class LinkLayer(keras.layers.Layer):
             arguments[name] = self._admit(name, value, symbols)
         # Keras wants its symbolic tensors in positional order, and refuses anything else there.
         values = list(arguments.values())
-        if values and all(isinstance(v, keras.KerasTensor) for v in values):
-            return super().__call__(*values)
-        return super().__call__(**arguments)
+        symbolic = values and all(isinstance(v, keras.KerasTensor) for v in values)
+        given, named = (values, {}) if symbolic else ((), arguments)
+        try:
+            result = super().__call__(*given, **named)
+        except Exception as error:
+            raised = self._raised(error)
+            raise raised from raised.__cause__
+        return result
+
+    def _raised(self, error):
+        """The error of a call as it was raised: Keras puts paragraphs before and behind it."""
+        where, raised = f"{type(self).__name__}.call()", error.__context__
+        if raised is None or f"when calling {where}" not in str(error).partition("\n")[0]:
+            return error
+        raised._keras_call_info_injected = None  # outer layers leave it as it is
+        raised.add_note(f"raised by {where} of the layer {self.name!r}")
+        return raised
 
     def _admit(self, name, value, symbols):
         declared = self.inputs.get(name)

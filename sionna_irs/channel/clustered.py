@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import random
+from ..arrays import require_array
 from ..layer import Input, LinkLayer, require_integer
 from .moments import HopMoments
 
@@ -75,6 +76,8 @@ class ClusteredChannel(LinkLayer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        require_array("tx_array", tx_array)
+        require_array("rx_array", rx_array)
         require_integer("num_users", num_users)
         require_integer("num_clusters", num_clusters)
         require_integer("num_rays", num_rays)

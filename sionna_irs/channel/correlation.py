@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..arrays import require_array
 from ..layer import require_integer
 
 __all__ = [
@@ -73,7 +74,7 @@ def exponential_factors(array, coefficient):
         upper = np.asarray(coefficient, complex) ** np.abs(difference)
         return np.where(difference >= 0, upper, upper.conj())
 
-    return tuple(linear(size) for size in array.shape)
+    return tuple(linear(size) for size in require_array("array", array).shape)
 
 
 def plane_wave_correlation(num_points, num_waves, angular_spread, spacing):
@@ -144,7 +145,7 @@ def plane_wave_factors(array, num_waves, angular_spread):
     >>> [r.shape for r in irs.plane_wave_factors(irs.UPA(4, 10), 10, math.pi / 2)]
     [(4, 4), (10, 10)]
     """
-    rows, cols = array.shape
+    rows, cols = require_array("array", array).shape
     offsets = array.positions - array.positions[0]
     steps = offsets[cols, 2] if rows > 1 else 0.5, offsets[1, 1] if cols > 1 else 0.5
     return tuple(

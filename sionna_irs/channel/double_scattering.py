@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import random
+from ..arrays import require_array
 from ..layer import require_integer
 from .correlation import correlation_root, plane_wave_correlation, plane_wave_factors
 from .rician import RicianHop, correlate
@@ -79,6 +80,8 @@ class DoubleScatteringHop(RicianHop):
     ):
         require_integer("num_scatterers", num_scatterers)
         require_integer("num_waves", num_waves, optional=True)
+        require_array("tx_array", tx_array)
+        require_array("rx_array", rx_array)
         waves, factors = num_waves or num_scatterers, (None, None)
         if angular_spread is not None:
             factors = [

@@ -24,12 +24,23 @@ class SurfaceGraph(LinkLayer):
 
     Raises
     ------
+    TypeError
+        When there is no dict of hops, or no dict of surfaces.
     ValueError
         When names are unknown, sizes disagree, or no path leads from tx to rx.
     """
 
     def __init__(self, hops, surfaces, **kwargs):
         super().__init__(**kwargs)
+        for name, value in (("hops", hops), ("surfaces", surfaces)):
+            if not isinstance(value, dict):
+                raise TypeError(f"{name} = {value!r}; a dict is needed: see the class")
+        for name, surface in surfaces.items():
+            if not hasattr(surface, "num_elements"):
+                raise TypeError(
+                    f"surfaces[{name!r}] = {surface!r}; a Surface such as IdealPhases(UPA(4, 4)) "
+                    "is needed"
+                )
         self.surfaces = dict(surfaces)
         self.hops = {name: self.hop(name, hop) for name, hop in hops.items()}
         self._arrows = [self._arrow(name) for name in self.hops]

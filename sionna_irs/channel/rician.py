@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import random
+from ..arrays import require_array
 from ..layer import LinkLayer
 from .correlation import correlation_root
 from .moments import HopMoments, full_correlation
@@ -32,6 +33,8 @@ def los_matrix(tx_array, rx_array, tx_angles, rx_angles):
     >>> irs.los_matrix(irs.ULA(2), irs.ULA(3), (0.1, math.pi / 2), (0.2, math.pi / 2)).shape
     (3, 2)
     """
+    require_array("tx_array", tx_array)
+    require_array("rx_array", rx_array)
     a_rx = rx_array.response(*rx_angles, dtype=tf.complex128).numpy()
     a_tx = tx_array.response(*tx_angles, dtype=tf.complex128).numpy()
     return np.outer(a_rx, a_tx)
@@ -71,6 +74,8 @@ class RicianHop(LinkLayer):
 
     Raises
     ------
+    TypeError
+        For ends that are no arrays.
     ValueError
         For a negative K or gain, and matrices of other shapes.
 
@@ -94,6 +99,8 @@ class RicianHop(LinkLayer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        require_array("tx_array", tx_array)
+        require_array("rx_array", rx_array)
         if not k_factor >= 0:
             raise ValueError(f"k_factor = {k_factor}; a number of at least 0 is needed")
         gain = np.asarray(path_gain, float)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import random
+from ..arrays import require_array
 from ..layer import Input, LinkLayer
 
 __all__ = ["Surface", "as_frequencies", "wrap_phase"]
@@ -55,6 +56,8 @@ class Surface(LinkLayer):
 
     Raises
     ------
+    TypeError
+        For a `panel` that is no array.
     ValueError
         For an unknown `initial`, or a control whose last dimension is not N.
 
@@ -76,7 +79,7 @@ class Surface(LinkLayer):
 
     def __init__(self, panel, trainable=False, initial="zeros", **kwargs):
         super().__init__(**kwargs)
-        self.panel = panel
+        self.panel = require_array("panel", panel)
         self.num_elements = panel.num_ant
         self.control = self.add_weight(
             shape=[*self.control_rows, self.num_elements],

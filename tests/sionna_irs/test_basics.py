@@ -26,6 +26,39 @@ def round_trip(value):
     return keras.saving.deserialize_keras_object(json.loads(text))
 
 
+def surfaces():
+    """Every public surface, with what its constructor needs beside the panel."""
+    found = [getattr(irs, name) for name in irs.__all__]
+    found = [c for c in found if isinstance(c, type) and issubclass(c, irs.Surface)]
+    assert len(found) >= 5
+    return [(c, {"num_bits": 1} if c is irs.DiscretePhases else {}) for c in found]
+
+
+def test_a_number_in_place_of_an_array_is_named():
+    ula = irs.ULA(2)
+    hop = irs.RayleighHop(ula, ula)
+    calls = [("panel", lambda c=c, a=a: c(16, **a)) for c, a in surfaces()]
+    calls += [
+        ("tx_array", lambda: irs.RicianHop(16, ula, 1.0)),
+        ("rx_array", lambda: irs.RayleighHop(ula, 16)),
+        ("tx_array", lambda: irs.DoubleScatteringHop(16, ula, 1.0)),
+        ("rx_array", lambda: irs.DoubleScatteringHop(ula, 16, 1.0)),
+        ("tx_array", lambda: irs.ClusteredChannel(16, ula, 1)),
+        ("rx_array", lambda: irs.ClusteredChannel(ula, 16, 1)),
+        ("rx_array", lambda: irs.los_matrix(ula, 16, (0, 1), (0, 1))),
+        ("array", lambda: irs.exponential_correlation(16, 0.5)),
+        ("array", lambda: irs.plane_wave_factors(16, 4, 1.0)),
+        ("array", lambda: irs.sionna_order(16)),
+        ("hops", lambda: irs.SurfaceChannel(16, {})),
+        ("surfaces", lambda: irs.SurfaceChannel({"tx>rx": hop}, 16)),
+        (r"surfaces\['s1'\]", lambda: irs.SurfaceChannel({"tx>s1": hop, "s1>rx": hop}, {"s1": 16})),
+    ]
+    for name, call in calls:
+        with pytest.raises(TypeError, match=f"^{name} = 16; .* is needed") as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
 def test_planar_response_is_the_kronecker_product_and_row_major():
     azimuth, zenith, panel = 0.4, 1.1, irs.UPA(3, 4, spacing_v=0.6)
     vertical = np.exp(2j * np.pi * 0.6 * np.arange(3) * np.cos(zenith))

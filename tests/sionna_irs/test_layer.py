@@ -101,6 +101,56 @@ def test_bad_input_gives_one_clear_error(make, error, text):
     assert "\n" not in str(caught.value)
 
 
+class Whole(LinkLayer):
+    """A layer that refuses in its call, as policies and designs do."""
+
+    def call(self, x):
+        try:
+            {}["start"]
+        except KeyError as error:
+            raise ValueError(f"x has shape {tuple(x.shape)}; [5] is needed") from error
+
+
+class Around(LinkLayer):
+    """A layer of a user's around another one."""
+
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_errors_within_calls_are_our_own_sentence():
+    """Keras tells the call and its arguments around it; the layer's name is a note."""
+    x, sentence = tf.ones([2]), "x has shape (2,); [5] is needed"
+    inner = Whole(name="inner")
+    around = Around(Around(inner))
+    for call in (inner, around, tf.function(around, autograph=False)):
+        with pytest.raises(ValueError) as caught:
+            call(x)
+        assert str(caught.value) == sentence
+        # Keras drops the cause on the way out of a layer around.
+        assert call is not inner or isinstance(caught.value.__cause__, KeyError)
+        assert caught.value.__notes__[-1] == "raised by Whole.call() of the layer 'inner'"
+    with pytest.raises(ValueError, match="x has shape"):
+        tf.function(around)(x)
+    # What another layer checks before its own call
+    with pytest.raises(TypeError) as caught:
+        Around(Gain(2))(x)
+    assert str(caught.value).startswith("x has dtype float32; complex64 is needed")
+
+
+def test_errors_of_layers_of_keras_keep_their_words():
+    class Theirs(keras.layers.Layer):
+        def call(self, x):
+            raise ValueError("odd")
+
+    with pytest.raises(ValueError, match="^Exception encountered when calling Theirs.call"):
+        Around(Theirs())(tf.ones([2]))
+
+
 def test_round_trip_through_json():
     text = json.dumps(keras.saving.serialize_keras_object(Gain(3, offsets=[1, (2, 3)])))
     layer = keras.saving.deserialize_keras_object(json.loads(text))

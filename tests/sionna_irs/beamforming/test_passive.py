@@ -387,7 +387,7 @@ def test_solvers_tell_whether_they_have_converged(solver, few, enough):
 
 
 def admm_residual(t, c, phi, num_iter):
-    """The largest |u - x| after the iterations of the docstring, of T and c at the scale tr T = N."""
+    """The largest |u - x| after the iterations of the docstring, with tr T scaled to N."""
     scale = np.trace(t).real / len(c)
     t, c, n = t / scale, c / scale, len(c) + 1
     q = np.block([[t, c[:, None]], [c.conj()[None], np.zeros([1, 1])]])
