@@ -7,6 +7,9 @@ from . import intervals
 
 __all__ = ["Paired", "Value", "Verdict", "agreement"]
 
+# Below this number of units that differ, an interval by the delta method is rough.
+_MIN_DIFFERING = 8
+
 WORDS = {True: "holds", False: "does not hold", None: "undecided"}
 
 
@@ -45,21 +48,28 @@ def _text(value, low, high, unit=""):
     return f"{value:.4g}{unit} [{low:.4g}, {high:.4g}]"
 
 
+def _few(units):
+    """What to say of an interval that rests on few units that differ."""
+    return "" if units is None or units >= _MIN_DIFFERING else f"; only {units} units differ"
+
+
 def _db(value):
     return 10 * math.log10(value) if value > 0 else -math.inf
 
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """A value with its interval."""
+    """A value with its interval; ``differing``: units that differ, where few make it rough."""
 
     value: float
     low: float
     high: float
+    differing: int | None = None
 
     def _judge(self, bottom, top):
         return Verdict(
-            _inside(self.low, self.high, bottom, top), _text(self.value, self.low, self.high)
+            _inside(self.low, self.high, bottom, top),
+            _text(self.value, self.low, self.high) + _few(self.differing),
         )
 
     def within(self, value, tolerance):
@@ -72,7 +82,7 @@ class Value:
         holds = None if math.isnan(self.low) else _inside(
             low, high, value_db - tolerance_db, value_db + tolerance_db
         )  # fmt: skip
-        return Verdict(holds, _text(value, low, high, "dB"))
+        return Verdict(holds, _text(value, low, high, "dB") + _few(self.differing))
 
     def less(self, bound):
         """Below ``bound``."""
@@ -90,11 +100,14 @@ class Paired:
     a: list
     b: list
 
+    def _verdict(self, holds, text):
+        return Verdict(holds, text + _few(intervals.differing_pairs(self.a, self.b)))
+
     def less(self):
         """The first is smaller."""
         gap, low, high = intervals.difference(self.a, self.b)
         holds = True if high < 0 else False if low > 0 else None
-        return Verdict(holds, "difference " + _text(gap, low, high))
+        return self._verdict(holds, "difference " + _text(gap, low, high))
 
     def greater(self):
         """The first is larger."""
@@ -102,7 +115,7 @@ class Paired:
 
     def _log_inside(self, bottom, top, scale, unit):
         gap, low, high = (scale * v for v in intervals.log_ratio(self.a, self.b))
-        return Verdict(_inside(low, high, bottom, top), "gap " + _text(gap, low, high, unit))
+        return self._verdict(_inside(low, high, bottom, top), "gap " + _text(gap, low, high, unit))
 
     def within_db(self, tolerance_db):
         """The ratio of both is within ``tolerance_db`` of 0 dB."""
@@ -115,7 +128,7 @@ class Paired:
     def ratio_between(self, low, high):
         """First over second lies between ``low`` and ``high``."""
         gap, bottom, top = (math.exp(v) for v in intervals.log_ratio(self.a, self.b))
-        return Verdict(_inside(bottom, top, low, high), "ratio " + _text(gap, bottom, top))
+        return self._verdict(_inside(bottom, top, low, high), "ratio " + _text(gap, bottom, top))
 
 
 def agreement(points, rel, floor=0.0):

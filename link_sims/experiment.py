@@ -22,9 +22,9 @@ class Config(pydantic.BaseModel):
     """Base of every configuration: strict (unknown keys and wrong types are refused), frozen.
 
     A unit of work is one keyed batch of ``batch_size``; a point of a sweep stops, in unit order,
-    at the first number of units (at least ``min_units``) at which every error-counting curve has
-    ``target_errors`` errors or every curve has a relative half width of at most
-    ``rel_precision``, and at ``max_units`` at the latest.
+    at the first number of units (at least ``min_units``, 10 or all of ``max_units`` unless named)
+    at which every error-counting curve has ``target_errors`` errors or every curve has a relative
+    half width of at most ``rel_precision``, and at ``max_units`` at the latest.
     """
 
     model_config = pydantic.ConfigDict(
@@ -34,7 +34,8 @@ class Config(pydantic.BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
     precision: Literal["single", "double"] = "single"
     batch_size: Annotated[int, Field(ge=1, le=10**7)] = 100
-    min_units: Annotated[int, Field(ge=2, le=10**6)] = 2
+    # Two or three units in which all blocks fail together look like certainty.
+    min_units: Annotated[int, Field(ge=2, le=10**6)] = 10
     max_units: Annotated[int, Field(ge=2, le=10**6)] = 100
     target_errors: Annotated[int, Field(ge=1, le=10**12)] | None = None
     rel_precision: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -50,6 +51,8 @@ class Config(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _check(self):
+        if "min_units" not in self.model_fields_set and self.min_units > self.max_units:
+            self.__dict__["min_units"] = self.max_units  # frozen for everyone else
         if self.min_units > self.max_units:
             raise ValueError(
                 f"min_units = {self.min_units}: at most max_units = {self.max_units} is permitted"
@@ -76,15 +79,20 @@ class Metric:
     db : bool
         Whether figures and printed tables show 10 log10 of the value.
     interval : "binomial" or "ratio"
-        "binomial": the denominator counts independent trials (Clopper-Pearson). "ratio": the
-        units are the independent observations (delta method, Student's t).
+        "binomial": a share of trials, errors over trials (Clopper-Pearson; trials that depend on
+        each other count as fewer, see `independent`). "ratio": the units are the independent
+        observations (delta method, Student's t).
     range : (float, float) or None
         Ends to which intervals are clipped; None does not clip.
     errors : bool
         Whether the numerator counts errors, for ``target_errors``.
     trials : str or None
-        For "ratio" with no errors at all: the metric whose denominator counts the independent
-        trials (block errors for bit errors); None takes the number of units.
+        Where too few units hold an error to tell: the metric whose denominator counts trials that
+        are independent (block errors for bit errors); None takes the number of units.
+    independent : "auto", "blocks" or "units"
+        For "binomial": what is independent. "blocks": every trial. "units": units alone, such as
+        batches that share a channel. "auto": every trial, unless the units of a curve are more
+        dispersed than independent trials are (chi-square test at 5 %).
     listed : bool
         Whether printed tables and the usual figures show it; a map has too many numbers.
     """
@@ -96,12 +104,22 @@ class Metric:
     range: tuple | None = None
     errors: bool = False
     trials: str | None = None
+    independent: Literal["auto", "blocks", "units"] = "auto"
     listed: bool = True
+
+    def __post_init__(self):
+        choices = {"interval": ("binomial", "ratio"), "independent": ("auto", "blocks", "units")}
+        for name, known in choices.items():
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"{name} = {value!r}; one of {', '.join(known)} is needed")
 
 
 _RATE = {"scale": "log", "range": (0.0, 1.0), "errors": True}
 METRICS = {
-    "ber": Metric("bit error rate", interval="ratio", trials="bler", **_RATE),
+    # The bits of a block are never independent.
+    "ber": Metric(
+        "bit error rate", interval="binomial", independent="units", trials="bler", **_RATE
+    ),
     "bler": Metric("block error rate", interval="binomial", **_RATE),
     "ser": Metric("symbol error rate", interval="binomial", **_RATE),
     "nmse": Metric("NMSE [dB]", db=True, range=(0.0, math.inf)),

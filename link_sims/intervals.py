@@ -1,10 +1,24 @@
-"""Confidence intervals from per-unit sums: binomial, ratio (delta method), paired."""
+"""Confidence intervals from per-unit sums: binomial, ratio (delta method), paired, crossings."""
 
 import math
 
 import numpy as np
 
-__all__ = ["LEVEL", "binomial", "crossing", "difference", "log_ratio", "ratio", "shift", "total"]
+__all__ = [
+    "LEVEL",
+    "binomial",
+    "crossing",
+    "difference",
+    "differing",
+    "differing_pairs",
+    "gap_of_crossings",
+    "interval_of",
+    "log_ratio",
+    "ratio",
+    "shift",
+    "total",
+    "where_crossed",
+]
 
 LEVEL = 0.95
 
@@ -24,7 +38,7 @@ def binomial(errors, trials, level=LEVEL):
     Parameters
     ----------
     errors, trials : float
-        Whole numbers, 0 <= errors <= trials.
+        0 <= errors <= trials; not whole where trials that depend on each other count as fewer.
     level : float
 
     Returns
@@ -139,19 +153,24 @@ def crossing(points, target, log=False, level=LEVEL):
         NaN when the curve does not cross, or a logarithm has no value; NaN ends when units are
         too few or all the same.
     """
-    return _interval_of(*_crossing(points, target, log), level)
+    return interval_of(*where_crossed(points, target, log), level)
 
 
 def shift(a, b, target, log=False, level=LEVEL):
     """(value, low, high) of crossing(a) - crossing(b), paired unit by unit at common points."""
-    (x_a, influence), (x_b, other) = (_crossing(points, target, log) for points in (a, b))
+    return interval_of(*gap_of_crossings(a, b, target, log), level)
+
+
+def gap_of_crossings(a, b, target, log):
+    """(crossing(a) - crossing(b), {point: influence of its units on it})."""
+    (x_a, influence), (x_b, other) = (where_crossed(points, target, log) for points in (a, b))
     for x, values in other.items():
         n = min(len(values), len(influence.get(x, values)))
         influence[x] = influence.get(x, np.zeros(n))[:n] - values[:n]
-    return _interval_of(x_a - x_b, influence, level)
+    return x_a - x_b, influence
 
 
-def _crossing(points, target, log):
+def where_crossed(points, target, log):
     """(x, {point: influence of its units on x}); (NaN, {}) without a crossing."""
 
     def scale(value):
@@ -171,7 +190,25 @@ def _crossing(points, target, log):
     return math.nan, {}
 
 
-def _interval_of(value, influences, level):
+def differing(influences):
+    """The least number of units, over the points, that are unlike most others of their point.
+
+    None without points.
+    """
+    counts = []
+    for influence in influences.values():
+        same = np.unique(influence, return_counts=True)[1].max()
+        counts.append(len(influence) - (same if same > 1 else 0))
+    return min(counts, default=None)
+
+
+def differing_pairs(a, b):
+    """The number of units in which two curves differ."""
+    n = min(len(a), len(b))
+    return int(np.any(np.asarray(a[:n], float) != np.asarray(b[:n], float), -1).sum())
+
+
+def interval_of(value, influences, level=LEVEL):
     """The value with its interval; the points are independent, so their variances add."""
     counts = [len(influence) for influence in influences.values()]
     if math.isnan(value) or min(counts) < 2:

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
-from . import intervals
+from . import intervals, shares
 from .claims import Paired, Value, agreement
 from .errors import UserError
+from .shares import Trials
 from .stopping import stop
 
 __all__ = ["Results"]
@@ -36,6 +37,7 @@ class Results:
         self.units = {}  # (metric, curve) -> {x: [(num, den), ...]} that count
         self.status = {}  # x -> status of a swept point
         self._over_seeds = set()  # curves over which the units are seeds
+        self._dispersions = {}  # (metric, curve) -> Dispersion, where it was asked for
         self._read_tables(records)
         self._read_units(records)
         self._read_steps(records)
@@ -111,21 +113,71 @@ class Results:
         if not isinstance(units, list):
             return units, units
         kind = self.experiment.metric(metric)
-        numerator, denominator = intervals.total(units)
-        seeds = (metric, curve) in self._over_seeds
-        if kind.interval == "binomial" and not seeds:
-            return intervals.binomial(numerator, denominator, level)
-        if kind.errors and numerator == 0 and not seeds:
-            trials = self._trials(kind, curve, x, len(units))
-            return 0.0, intervals.binomial(0, trials, level)[1]
+        if self.is_share(metric, curve):
+            return shares.interval(units, self.trials(metric, curve, x, level).n_eff, level)
+        if (
+            kind.errors
+            and intervals.total(units)[0] == 0
+            and (metric, curve) not in self._over_seeds
+        ):
+            return 0.0, intervals.binomial(0, self._bound(kind, curve, x, units), level)[1]
         low, high = intervals.ratio(units, level)
         if kind.range is not None and not math.isnan(low):
             low, high = max(low, kind.range[0]), min(high, kind.range[1])
         return low, high
 
-    def _trials(self, kind, curve, x, num_units):
-        units = self.units.get((kind.trials, curve), {}).get(x)
-        return num_units if units is None else intervals.total(units)[1]
+    def is_share(self, metric, curve):
+        """Whether a curve was counted, errors over trials; over seeds it shows their spread."""
+        counted = (metric, curve) in self.units and (metric, curve) not in self._over_seeds
+        return counted and self.experiment.metric(metric).interval == "binomial"
+
+    def _dispersion(self, metric, curve):
+        key = metric, curve
+        if key not in self._dispersions:
+            self._dispersions[key] = shares.dispersion(self.units[key].values())
+        return self._dispersions[key]
+
+    def depends(self, metric, curve):
+        """Whether the units of a share are more dispersed than independent trials, and count so."""
+        independent = self.experiment.metric(metric).independent
+        return independent != "blocks" and self._dispersion(metric, curve).significant
+
+    def _clustered(self, metric, curve):
+        """Whether the trials of a unit count as dependent."""
+        units = self.experiment.metric(metric).independent == "units"
+        return units or self.depends(metric, curve)
+
+    def _bound(self, kind, curve, x, units):
+        """What trials count as at most where few units hold an error."""
+        inner = kind.trials, curve
+        found = self.units.get(inner, {}).get(x)
+        if found is None or (self.is_share(*inner) and self._clustered(*inner)):
+            return len(units)
+        return intervals.total(found)[1]
+
+    def trials(self, metric, curve, x, level=intervals.LEVEL):
+        """What the trials of a share count as, for an interval at a confidence level.
+
+        Returns
+        -------
+        Trials
+            ``n`` counted, ``n_eff`` independent ones that they weigh as much as, the dispersion
+            ``phi`` of the units along the curve, the correlation ``rho`` of trials of a unit.
+
+        Raises
+        ------
+        UserError
+            When there is no such result, or it is no share of trials.
+        """
+        units = self._find(metric, curve, x)
+        if not isinstance(units, list) or not self.is_share(metric, curve):
+            raise UserError(f"{metric}/{curve} at x = {x}: no share of simulated trials")
+        n, spread = intervals.total(units)[1], self._dispersion(metric, curve)
+        n_eff = n
+        if n and self._clustered(metric, curve):
+            bound = self._bound(self.experiment.metric(metric), curve, x, units)
+            n_eff = shares.effective(units, spread, level, bound)
+        return Trials(n, n_eff, spread.phi, spread.rho)
 
     def at(self, metric, curve, x):
         """A value with its interval, to be judged: ``.within(value, tolerance)`` and the like."""
@@ -137,12 +189,13 @@ class Results:
 
     def crossing(self, metric, curve, target):
         """The x at which a simulated curve crosses ``target``, to be judged like :meth:`at`."""
-        return Value(*intervals.crossing(self._simulated(metric, curve), target, self._log(metric)))
+        units, log = self._simulated(metric, curve), self._log(metric)
+        return _crossed(*intervals.where_crossed(units, target, log))
 
     def shift(self, metric, a, b, target):
         """How much larger the crossing of the first curve is, on the same draws."""
         curves = (self._simulated(metric, curve) for curve in (a, b))
-        return Value(*intervals.shift(*curves, target, self._log(metric)))
+        return _crossed(*intervals.gap_of_crossings(*curves, target, self._log(metric)))
 
     def _simulated(self, metric, curve):
         return self.units.get((metric, curve)) or self._find(metric, curve, "any")
@@ -217,6 +270,10 @@ class Results:
                     row[key] = int(row[key])
             writer.writerow(row)
         return out.getvalue()
+
+
+def _crossed(value, influences):
+    return Value(*intervals.interval_of(value, influences), intervals.differing(influences))
 
 
 def gather_units(records):

@@ -12,6 +12,7 @@ import time
 
 from .claims import Verdict
 from .errors import UserError
+from .notes import notes
 from .progress import Progress
 from .replicas import check_replicas, replicated
 from .results import Results
@@ -114,6 +115,8 @@ def run(
             results = Results(experiment, config, store.records)
             wall = time.monotonic() - began
             _write_results(experiment, results, store, identity, units, wall)
+        for text in notes(results):
+            progress.note(text)
         if figure:
             draw_figure(results, store.path)
     return results, store.path
@@ -270,6 +273,8 @@ def _write_results(experiment, results, store, identity, units, wall_s):
             for c in experiment.claims
         ],
         "results": [{k: _plain(v) for k, v in row.items()} for row in rows],
+        "trials": _trials(results),
+        "notes": notes(results),
         "results_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "versions": _versions(),
         "device": units.device,
@@ -284,6 +289,18 @@ def _write_results(experiment, results, store, identity, units, wall_s):
     }
     store.write("results.csv", text)
     store.write("results.json", json.dumps(summary, indent=1) + "\n")
+
+
+def _trials(results):
+    """What the trials of every share count as."""
+    return [
+        {"metric": metric, "curve": curve, "x": x,
+         **{k: _plain(v) for k, v in results.trials(metric, curve, x)._asdict().items()}}
+        for metric, curve in results.curves()
+        if results.is_share(metric, curve)
+        for x in results.points(metric, curve)
+        if x in results.units[metric, curve]
+    ]  # fmt: skip
 
 
 def _plain(value):

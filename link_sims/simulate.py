@@ -1,9 +1,10 @@
 """The user's own model in the runner: intervals, stopping, resume, figure."""
 
+import dataclasses
 import pathlib
 
 from .errors import UserError
-from .experiment import Config, Experiment
+from .experiment import METRICS, Config, Experiment
 from .fields import Grid
 from .runner import run
 
@@ -14,9 +15,15 @@ class _Config(Config):
     ebno_db: Grid
 
 
+def _shares_channel(model):
+    """Whether a model, or a layer in it, declares that a batch shares a channel."""
+    parts = getattr(model, "_flatten_layers", lambda: [model])()
+    return any(getattr(part, "shares_channel", False) for part in parts)
+
+
 def simulate(
     model, ebno_db, batch_size=100, max_units=100, target_block_errors=100, out=None, name="link",
-    seed=1, precision=None, execution="graph", quiet=False, min_units=2,
+    seed=1, precision=None, execution="graph", quiet=False, min_units=10, independent="auto",
 ):  # fmt: skip
     """Bit and block error rates of any ``model(batch_size, ebno_db) -> (b, b_hat)``.
 
@@ -35,7 +42,7 @@ def simulate(
     batch_size : int
         Examples per unit.
     max_units, min_units : int
-        Units per point, at most and at least.
+        Units per point, at most and at least (or `max_units`, if they are fewer).
     target_block_errors : int or None
         A point stops when it has so many block errors.
     out : path-like
@@ -48,6 +55,10 @@ def simulate(
     execution : "graph", "xla", "eager" or "auto"
     quiet : bool
         No progress on standard error.
+    independent : "auto", "blocks" or "units"
+        What the intervals rest on: every block, or units alone, where a batch shares a channel.
+        "auto" takes units where their spread tells that blocks depend on each other, and for a
+        model that declares ``shares_channel = True``, or holds a layer that does.
 
     Returns
     -------
@@ -70,9 +81,14 @@ def simulate(
         from sionna.phy import config as sionna_config
 
         precision = getattr(model, "precision", sionna_config.precision)
+    if independent not in ("auto", "blocks", "units"):
+        raise UserError(f"independent = {independent!r}: one of auto, blocks, units is needed")
+    if independent == "auto" and _shares_channel(model):
+        independent = "units"
     experiment = Experiment(
-        str(name), config=_Config, title=str(name), x_label="Eb/N0 [dB]", execution_cpu="graph"
-    )
+        str(name), config=_Config, title=str(name), x_label="Eb/N0 [dB]", execution_cpu="graph",
+        metrics={"bler": dataclasses.replace(METRICS["bler"], independent=independent)},
+    )  # fmt: skip
 
     @experiment.sweep(x="ebno_db")
     def errors(cfg, trained):

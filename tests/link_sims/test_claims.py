@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
+from link_sims import intervals
 from link_sims.claims import Paired, Value, agreement
 
 
@@ -28,6 +30,37 @@ def test_paired_orderings():
     assert Paired(large, small).ratio_between(1.8, 2.1).holds is True
     assert Paired(large, small).within_db(2.5).holds is False
     assert Paired(small, small).within_db(0.1).holds is True
+
+
+def test_an_ordering_needs_its_whole_interval():
+    """Whichever is larger in the mean: undecided while zero lies within."""
+    rng = np.random.default_rng(1)
+    for shift in (-0.2, 0.2):
+        a = [(float(v), 1.0) for v in 3 + shift + rng.normal(0, 1, 20)]
+        b = [(float(v), 1.0) for v in 3 + rng.normal(0, 1, 20)]
+        _, low, high = intervals.difference(a, b)
+        assert low < 0 < high
+        assert Paired(a, b).less().holds is None and Paired(a, b).greater().holds is None
+    far = [(v + 9, m) for v, m in b]
+    assert Paired(far, b).less().holds is False and Paired(far, b).greater().holds is True
+    # One unit: no interval, no verdict.
+    assert Paired([(1.0, 1.0)], [(2.0, 1.0)]).less().holds is None
+
+
+def test_few_units_that_differ_are_told():
+    """Ties say nothing of the spread: 100 units of which 3 differ are 3 pairs."""
+    a = [(1.0, 10.0)] * 97 + [(3.0, 10.0)] * 3
+    b = [(1.0, 10.0)] * 100
+    verdict = Paired(a, b).greater()
+    assert verdict.measured.endswith("; only 3 units differ")
+    assert Paired(a, b).within_db(3).measured.endswith("; only 3 units differ")
+    assert Paired(a, b).ratio_between(1, 2).measured.endswith("; only 3 units differ")
+    many = [(1.0 + i, 10.0) for i in range(8)]
+    assert "units differ" not in Paired(many, [(0.5, 10.0)] * 8).greater().measured
+    assert "only 7 units differ" in Paired(many[1:], [(0.5, 10.0)] * 7).greater().measured
+    assert Value(1.0, 0.9, 1.1, 7).less(2).measured == "1 [0.9, 1.1]; only 7 units differ"
+    assert Value(1.0, 0.9, 1.1, 7).within_db(0, 1).measured.endswith("]; only 7 units differ")
+    assert Value(1.0, 0.9, 1.1, 8).less(2).measured == "1 [0.9, 1.1]"
 
 
 def point(x, exact, value, half, wide):

@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from link_sims import intervals
 from link_sims.errors import UserError
@@ -46,6 +47,54 @@ def test_without_spread_there_is_no_interval(units):
     assert value == pytest.approx(0.5) and math.isnan(low) and math.isnan(high)
     value, low, high = intervals.shift(curve, curve, 0.5)
     assert value == 0 and math.isnan(low) and math.isnan(high)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("level", [0.9, 0.99])
+def test_intervals_by_the_derivatives_of_the_line(log, level):
+    """Every point's value moved by a little, its standard error from its units, Student's t."""
+    rng = np.random.default_rng(7)
+    sizes = {0.0: 30, 2.0: 12, 5.0: 9, 7.0: 40}
+    means = {0.0: 0.9, 2.0: 0.6, 5.0: 0.05, 7.0: 0.01}
+    points = {x: np.stack([rng.gamma(9, means[x] / 9, n), rng.gamma(9, 1 / 9, n)], 1)
+              for x, n in sizes.items()}  # fmt: skip
+
+    def at(values):
+        scale = math.log if log else float
+        v, w, t = scale(values[0]), scale(values[1]), scale(0.2)
+        return 2 + 3 * (t - v) / (w - v)
+
+    values = [float(points[x][:, 0].sum() / points[x][:, 1].sum()) for x in (2.0, 5.0)]
+    variance = 0.0
+    for i, x in enumerate((2.0, 5.0)):
+        num, den = points[x].T
+        error = np.std(num - values[i] * den, ddof=1) / den.mean() / math.sqrt(len(num))
+        step = np.eye(2)[i] * 1e-6 * values[i]
+        slope = (at(values + step) - at(values - step)) / (2e-6 * values[i])
+        variance += (slope * error) ** 2
+    half = scipy.stats.t.ppf((1 + level) / 2, 9 - 1) * math.sqrt(variance)
+    found = intervals.crossing(points, 0.2, log, level)
+    assert found == pytest.approx((at(values), at(values) - half, at(values) + half), rel=1e-7)
+    # A curve of its own draws: the variances of the same points are those of the difference.
+    later = {x + 100: units for x, units in points.items()}
+    gap = intervals.shift(later, points, 0.2, log, level)
+    wide = math.sqrt(2) * half
+    assert gap == pytest.approx((100, 100 - wide, 100 + wide), rel=1e-7)
+    assert intervals.differing(intervals.where_crossed(points, 0.2, log)[1]) == 9
+
+
+def test_units_that_differ_around_a_crossing():
+    """All-or-nothing units: those unlike most others, at the poorer of the two points."""
+    lost = [(100.0, 100.0)] * 3 + [(0.0, 100.0)] * 17
+    won = [(100.0, 100.0)] * 12 + [(0.0, 100.0)] * 8
+    curve = {0.0: won, 1.0: lost}
+    experiment = Experiment("tests/crossing")
+    results = Results(experiment, types.SimpleNamespace(), [])
+    results.units["bler", "a"] = curve
+    results.units["bler", "b"] = {x: [(k / 2, m) for k, m in units] for x, units in curve.items()}
+    assert results.crossing("bler", "a", 0.3).less(9).measured.endswith("; only 3 units differ")
+    assert results.shift("bler", "a", "b", 0.2).less(9).measured.endswith("units differ")
+    assert "differ" not in results.crossing("bler", "a", 0.01).less(9).measured
 
 
 def draw(rng, offset=0.0, units=20, trials=100):

@@ -86,7 +86,10 @@ def link_of(cfg):
 
 # The users of a draw share a hop: draws, not code words, are independent.
 DRAWS = "draws with an error"
-_RATE = {"scale": "log", "range": (0.0, 1.0), "errors": True, "trials": DRAWS}
+_RATE = {
+    "scale": "log", "interval": "binomial", "independent": "units", "trials": DRAWS,
+    "range": (0.0, 1.0), "errors": True,
+}  # fmt: skip
 
 
 def experiment_of(name, title, base, smoke):
@@ -103,7 +106,9 @@ def experiment_of(name, title, base, smoke):
         metrics={
             "bler": link_sims.Metric("block error rate", **_RATE),
             "ber": link_sims.Metric("bit error rate", **_RATE),
-            DRAWS: link_sims.Metric("share of draws with an error", listed=False),
+            DRAWS: link_sims.Metric(
+                "share of draws with an error", interval="binomial", listed=False
+            ),
         },
         x_label="SNR of pilots and data [dB]",
     )  # fmt: skip

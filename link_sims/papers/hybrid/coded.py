@@ -45,7 +45,12 @@ coded = link_sims.Experiment(
     metrics={
         **common.METRICS,
         "bler": link_sims.Metric(
-            "block error rate", scale="log", interval="ratio", range=(0.0, 1.0), errors=True
+            "block error rate",
+            scale="log",
+            interval="binomial",
+            independent="units",
+            range=(0.0, 1.0),
+            errors=True,
         ),
     },
     x_label="SNR [dB]",

@@ -43,7 +43,8 @@ coded = link_sims.Experiment(
     # Users of one channel fail together: units, not blocks, are independent.
     metrics={
         "bler": link_sims.Metric(
-            "block error rate", scale="log", interval="ratio", range=(0.0, 1.0), errors=True
+            "block error rate", scale="log", interval="binomial", independent="units",
+            range=(0.0, 1.0), errors=True,
         )
     },
     x_label="transmit power [dBm]",

@@ -60,7 +60,10 @@ framework = link_sims.Experiment(
     metrics={
         **common.METRICS,
         "nmse": link_sims.Metric("NMSE", scale="log", range=(0.0, math.inf)),
-        "ser": link_sims.Metric("symbol error rate", scale="log", range=(0.0, 1.0), errors=True),
+        "ser": link_sims.Metric(
+            "symbol error rate", scale="log", interval="binomial", independent="units",
+            range=(0.0, 1.0), errors=True,
+        ),
         LOSS: link_sims.Metric(LOSS, range=None, listed=False),
     },
     x_label="transmit power [dBm]",

@@ -74,7 +74,7 @@ munich = link_sims.Experiment(
         },
         "cpu": {},
         "paper": {
-            "num_places": 50, "max_units": 1000, "target_errors": 200,
+            "num_places": 50, "min_units": 2, "max_units": 1000, "target_errors": 200,
             "map_x_m": list(range(-20, 100, 3)), "map_y_m": list(range(30, 150, 3)),
         },
     },

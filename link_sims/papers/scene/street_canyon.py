@@ -43,7 +43,7 @@ street_canyon = link_sims.Experiment(
             "second_carrier_hz": None, "map_x_m": None, "map_y_m": None, "max_units": 2,
         },
         "cpu": {},
-        "paper": {"num_places": 100, "max_units": 1000, "target_errors": 200},
+        "paper": {"num_places": 100, "min_units": 2, "max_units": 1000, "target_errors": 200},
     },
     metrics={
         "gain": link_sims.Metric("power gain [dB]", db=True),

@@ -15,6 +15,7 @@ class AWGNConfig(link_sims.Config):
     es_n0_db: link_sims.Grid = list(range(0, 22, 2))
     num_bits_per_symbol: list[link_sims.EvenBits] = [2, 4, 6]
     batch_size: link_sims.PositiveInt = 100_000
+    min_units: link_sims.PositiveInt = 2
     max_units: link_sims.PositiveInt = 40
     target_errors: link_sims.PositiveInt | None = 1000
 
@@ -94,6 +95,7 @@ class FadingConfig(link_sims.Config):
     num_rx_ant: list[link_sims.PositiveInt] = [1]
     num_bits_per_symbol: link_sims.EvenBits = 4
     batch_size: link_sims.PositiveInt = 50_000
+    min_units: link_sims.PositiveInt = 2
     max_units: link_sims.PositiveInt = 40
     target_errors: link_sims.PositiveInt | None = 1000
 
@@ -199,6 +201,7 @@ class ZFConfig(link_sims.Config):
     num_users: list[link_sims.PositiveInt] = [2, 4]
     num_bits_per_symbol: link_sims.EvenBits = 4
     batch_size: link_sims.PositiveInt = 10_000
+    min_units: link_sims.PositiveInt = 2
     max_units: link_sims.PositiveInt = 40
     target_errors: link_sims.PositiveInt | None = 1000
 

@@ -13,6 +13,7 @@ class GainConfig(link_sims.Config):
     num_elements: link_sims.IntGrid = [4, 16, 64, 256]
     num_bits: list[link_sims.PhaseBits] = [1, 2]
     batch_size: link_sims.PositiveInt = 2000
+    min_units: link_sims.PositiveInt = 2
     max_units: link_sims.PositiveInt = 20
     rel_precision: link_sims.PositiveFloat | None = 0.01
 
@@ -111,6 +112,7 @@ class RicianConfig(link_sims.Config):
 
     k_factor_db: link_sims.Grid = [-10, 0, 10, 20]
     batch_size: link_sims.PositiveInt = 20_000
+    min_units: link_sims.PositiveInt = 2
     max_units: link_sims.PositiveInt = 50
     rel_precision: link_sims.PositiveFloat | None = 0.005
 
