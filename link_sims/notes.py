@@ -41,7 +41,9 @@ def _dependent(results, metric, curves):
     if not seen:
         return []
     points = {(c, x): results.trials(metric, c, x) for c in seen for x in results.units[metric, c]}
-    curve, x = min(points, key=lambda key: points[key].n_eff)
+    # Points without an error, or with nothing else, tell less.
+    mixed = [key for key in points if 0 < results.value(metric, *key) < 1]
+    curve, x = min(mixed or points, key=lambda key: points[key].n_eff)
     trials, units = points[curve, x], len(results.units[metric, curve][x])
     number = f"{trials.n_eff:.1f}" if trials.n_eff < 10 else f"{trials.n_eff:.0f}"
     return [

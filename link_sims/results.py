@@ -115,11 +115,8 @@ class Results:
         kind = self.experiment.metric(metric)
         if self.is_share(metric, curve):
             return shares.interval(units, self.trials(metric, curve, x, level).n_eff, level)
-        if (
-            kind.errors
-            and intervals.total(units)[0] == 0
-            and (metric, curve) not in self._over_seeds
-        ):
+        none = kind.errors and intervals.total(units)[0] == 0
+        if none and (metric, curve) not in self._over_seeds:
             return 0.0, intervals.binomial(0, self._bound(kind, curve, x, units), level)[1]
         low, high = intervals.ratio(units, level)
         if kind.range is not None and not math.isnan(low):

@@ -94,8 +94,9 @@ class SurfaceCIR(SurfaceGraph):
     Warns
     -----
     UserWarning
-        Within a Sionna block that normalises the channel; and for elements that depend on
-        frequency, which (a, tau) can hold at the carrier only (see :meth:`response`).
+        Within a Sionna block that normalises the channel; for elements that depend on frequency,
+        which (a, tau) can hold at the carrier only (see :meth:`response`); and for a hop that
+        gives one draw to all examples of a batch (see :class:`CIRHop`).
 
     Examples
     --------

@@ -48,6 +48,11 @@ class SurfaceGraph(LinkLayer):
         if "tx" not in self._reaching("rx"):
             raise ValueError(f"hops = {list(self.hops)}: no path leads from 'tx' to 'rx'")
 
+    @property
+    def shares_channel(self):
+        """Whether a hop gives one draw to all examples of a batch, bool: batches are the trials."""
+        return any(getattr(hop, "shares_channel", False) for hop in self.hops.values())
+
     def hop(self, name, hop):
         """The hop as the subclass keeps it."""
         return hop

@@ -3,6 +3,8 @@
 import sys
 import warnings
 
+import tensorflow as tf
+
 from ..arrays import DualPolarized
 
 __all__ = [
@@ -10,7 +12,9 @@ __all__ = [
     "refuse_other_axes",
     "refuse_other_sizes",
     "warn_if_frequency_selective",
+    "warn_if_kept",
     "warn_if_normalized",
+    "warn_if_shared",
 ]
 
 _MAX_FRAMES = 40
@@ -47,6 +51,37 @@ def warn_if_frequency_selective(layer):
             "the carrier only. Use response(...) with ApplyOFDMChannel for the whole band",
             stacklevel=2,
         )
+
+
+def warn_if_shared(hop, num_draws, batch_size):
+    """Warn when a random model gives one draw to all examples of a batch."""
+    single = isinstance(batch_size, int) and batch_size == 1
+    if num_draws != 1 or single or hop.__dict__.get("_warned_shared"):
+        return
+    hop.__dict__["_warned_shared"] = True
+    warnings.warn(
+        f"{type(hop.model).__name__} gives one channel to all {batch_size} examples of a batch: "
+        "their errors come together, and one batch is one trial. Set a topology with as many "
+        "examples as the batch, anew for every batch; or say independent='units' where errors "
+        "are counted",
+        stacklevel=3,
+    )
+
+
+def warn_if_kept(hop, places):
+    """Warn when a 3GPP model meets a second batch, or a graph, with drops that were set before."""
+    known = hop.__dict__.get("_seen_places")
+    hop.__dict__["_seen_places"] = places
+    again = places is known if tf.executing_eagerly() else not tf.is_symbolic_tensor(places)
+    if not again or places.shape[0] == 1 or hop.__dict__.get("_warned_kept"):
+        return
+    hop.__dict__["_warned_kept"] = True
+    warnings.warn(
+        f"{type(hop.model).__name__} keeps its {places.shape[0]} drops, places and large-scale "
+        "parameters, from batch to batch: what is counted, and its interval, holds for them "
+        "alone. Call set_topology for every batch to average over drops",
+        stacklevel=3,
+    )
 
 
 def refuse_misfits(cirs, surfaces):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ..arrays import sionna_order
 from ..layer import to_dtype
+from .guards import warn_if_kept, warn_if_shared
 from .paths import CIR, path_energy, sizes
 
 __all__ = ["CIRHop", "MatrixHop", "panel_order", "user_axis"]
@@ -44,6 +45,12 @@ class CIRHop:
         For a gain or delay out of range, an unknown order, and a path gain on top of a model that
         already has its path loss.
 
+    Warns
+    -----
+    UserWarning
+        Once, when a model gives one draw to all examples of a batch, as 3GPP's UMi, UMa and RMa
+        with a topology of one example do; and when they keep several drops from batch to batch.
+
     Examples
     --------
     >>> import sionna_irs as irs
@@ -70,6 +77,20 @@ class CIRHop:
         self.static = _is_static(model) if static is None else static
         self.order = order
 
+    @property
+    def shares_channel(self):
+        """Whether all examples of a batch get one draw: the model says so, or its topology is one.
+
+        A bool.
+        """
+        said, places = getattr(self.model, "shares_channel", None), self._places
+        return places is not None and places.shape[0] == 1 if said is None else bool(said)
+
+    @property
+    def _places(self):
+        """Of the users of a 3GPP model with its topology, [examples, users, 3]; else None."""
+        return getattr(getattr(self.model, "_scenario", None), "_ut_loc", None)
+
     def memory(self, batch_size, num_time_steps):
         """Bytes of the largest tensor of a draw, float, or 0 for a model that has no rays.
 
@@ -78,7 +99,7 @@ class CIRHop:
         model, scenario, links = self.model, getattr(self.model, "_scenario", None), 1
         arrays = [getattr(model, name, None) for name in ("_tx_array", "_rx_array")]
         clusters = getattr(model, "_num_clusters", None)
-        if getattr(scenario, "_ut_loc", None) is not None:  # UMi, UMa, RMa with their topology
+        if self._places is not None:  # UMi, UMa, RMa with their topology
             arrays = scenario._ut_array, scenario._bs_array
             with tf.init_scope():
                 clusters = scenario.num_clusters_max
@@ -99,11 +120,14 @@ class CIRHop:
         """A draw of the model as a :class:`CIR`."""
         steps = 1 if self.static else num_time_steps
         model = self.model
+        if self._places is not None:
+            warn_if_kept(self, self._places)
         if hasattr(model, "_scenario") and not tf.executing_eagerly():
             # UMi, UMa and RMa ask tensors for their truth, which needs AutoGraph; a new function
             # each time, for it keeps the topology that it saw.
             model = tf.function(model)
         a, tau = model(batch_size, steps, sampling_frequency)
+        warn_if_shared(self, a.shape[0], batch_size)
         # Missing clusters come with zero power and delays of seconds.
         tau = tf.where(path_energy(a) > 0, tau, tf.zeros_like(tau))
         return CIR(

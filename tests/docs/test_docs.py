@@ -50,7 +50,9 @@ def python_blocks(path):
     return re.findall(r"```python\n(.*?)```", path.read_text(), re.S)
 
 
-@pytest.mark.parametrize("name", ["estimation", "link_model", "ofdm", "pusch", "surface", "tuning"])
+@pytest.mark.parametrize(
+    "name", ["estimation", "link_model", "ofdm", "pusch", "surface", "topologies", "tuning"]
+)
 def test_how_to_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

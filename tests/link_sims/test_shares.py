@@ -218,15 +218,12 @@ def test_coverage_table(row):
 
 THREE_CHANNELS = """
 import link_sims
-e = link_sims.Experiment(
-    "tests/three", metrics={"bler": link_sims.Metric("block error rate", scale="log",
-    interval="binomial", independent="%s", range=(0.0, 1.0), errors=True)})
 
 class Config(link_sims.Config):
     x: link_sims.Grid = [1]
     max_units: link_sims.PositiveInt = 3
 
-e.config = Config
+e = link_sims.Experiment("tests/three", config=Config)
 
 @e.sweep(x="x")
 def curves(cfg, trained):
@@ -244,26 +241,22 @@ def curves(cfg, trained):
 def test_three_channels_by_the_command_line(capsys, monkeypatch, tmp_path):
     """One of three channels is lost: the interval holds the truth, and says why."""
     file = tmp_path / "three.py"
-    arguments = ("run", file, "--out", tmp_path / "runs", "--seed", "6", "--execution", "eager")
-    ends = {}
-    for mode in ("blocks", "auto"):
-        file.write_text(THREE_CHANNELS % mode)
-        code, out, err = call(capsys, monkeypatch, *arguments)
-        assert code == 0
-        (path,) = (tmp_path / "runs").glob("tests/three/*/results.json")
-        summary = json.loads(path.read_text())
-        row, trials = summary["results"][0], summary["trials"][0]
-        assert (row["numerator"], row["denominator"]) == (100, 300)
-        ends[mode] = row["ci_low"], row["ci_high"]
-    assert ends["blocks"] == pytest.approx((0.2802048, 0.3897924), rel=1e-6)
-    assert ends["auto"] == pytest.approx((1.847e-12, 0.9999986), rel=1e-3)
-    assert "blocks of a unit are dependent (rho 1.00): 3 units count as 0.4 trials" in err
-    assert err.count("dependent") == 1 and summary["notes"] == [err.strip().splitlines()[-1]]
-    assert trials == pytest.approx(
-        {"metric": "bler", "curve": "c", "x": 1.0, "n": 300, "n_eff": 0.4150052, "phi": 150,
-         "rho": 1.0}, rel=1e-6,
-    )  # fmt: skip
-    assert "0.3333 [1.85e-12, 1]" in out
+    file.write_text(THREE_CHANNELS)
+    out = tmp_path / "runs"
+    arguments = ("run", file, "--out", out, "--seed", "6", "--execution", "eager")
+    code, text, err = call(capsys, monkeypatch, *arguments)
+    (path,) = out.glob("tests/three/*/results.json")
+    summary = json.loads(path.read_text())
+    (row,), (trials,) = summary["results"], summary["trials"]
+    assert code == 0 and (row["numerator"], row["denominator"]) == (100, 300)
+    assert row["ci_low"] == pytest.approx(1.847e-12, rel=1e-3) and row["ci_low"] < 1 / 3
+    assert row["ci_high"] == pytest.approx(0.9999986, rel=1e-6)
+    said = "blocks of a unit are dependent (rho 1.00): 3 units count as 0.4 trials"
+    assert err.count(said) == 1 and [said] == [note[: len(said)] for note in summary["notes"]]
+    assert (trials["metric"], trials["curve"], trials["x"], trials["n"]) == ("bler", "c", 1, 300)
+    expected = 0.4150052, 150, 1
+    assert (trials["n_eff"], trials["phi"], trials["rho"]) == pytest.approx(expected, rel=1e-6)
+    assert "0.3333 [1.85e-12, 1]" in text
 
 
 def test_simulate_of_models_that_share_a_channel(tmp_path):
@@ -289,7 +282,7 @@ def test_simulate_of_models_that_share_a_channel(tmp_path):
     class Layer(irs.Link):
         def __init__(self, **kwargs):
             super().__init__(**kwargs)
-            self.inner = irs.IdealPhases(4)
+            self.inner = irs.IdealPhases(irs.ULA(4))
             self.inner.shares_channel = True
 
         def call(self, batch_size, ebno_db):

@@ -110,6 +110,43 @@ def test_ofdm_response_at_the_carrier_is_the_sum_over_paths():
     assert np.abs(h[..., 38] - expected).max() < 1e-6 * np.abs(expected).max()
 
 
+def test_what_a_topology_shares_is_told_once():
+    """One drop for a batch; drops that stay from batch to batch; nothing where they are new."""
+
+    def warned(cell, calls, batch_size=4):
+        cir = irs.SurfaceCIR({"tx>s1": cell, "s1>rx": hops_of("Rayleigh")["s1>rx"]}, surface())
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            for call in calls:
+                call(cir, batch_size)
+        found = [str(w.message) for w in found if "UMi" in str(w.message)]
+        return cir.shares_channel, found
+
+    def draw(cir, batch_size):
+        return cir(batch_size, 1, 1.0)
+
+    def traced(cir, batch_size):
+        return tf.function(lambda: draw(cir, batch_size), autograph=False).get_concrete_function()
+
+    def redraw(cir, batch_size):
+        zero = np.zeros([batch_size, 1, 3], np.float32)
+        cir.hops["tx>s1"].model.set_topology(zero + np.float32([40, 9, 1.5]))
+
+    one, several = "UMi gives one channel to all 4 examples", "UMi keeps its 4 drops"
+    for calls in ([draw, draw], [traced, draw]):
+        shares, found = warned(cell(UMi, 1), calls)
+        assert shares and len(found) == 1 and found[0].startswith(one)
+        shares, found = warned(cell(UMi, 4), [*calls, draw])
+        assert not shares and len(found) == 1 and found[0].startswith(several)
+    assert warned(cell(UMi, 1), [draw, draw], batch_size=1) == (True, [])
+    assert warned(cell(UMi, 4), [draw, redraw, draw]) == (False, [])
+    # A model may say itself what its drops are.
+    said = hops_of("Rayleigh")["tx>s1"]
+    assert not irs.CIRHop(said).shares_channel
+    said.shares_channel = True
+    assert irs.CIRHop(said).shares_channel
+
+
 def test_elements_move_to_our_order_at_the_border():
     cir = irs.SurfaceCIR(cdl_hops(3, 4), surface(panel=irs.UPA(3, 4)))
     order = irs.sionna_order(irs.UPA(3, 4))
