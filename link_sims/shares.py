@@ -65,7 +65,7 @@ class Dispersion(NamedTuple):
 def _pearson(units):
     r""":math:`X=\sum_u(k_u-pm_u)^2/(m_up(1-p))` of units [U, 2]; NaN when p is 0 or 1."""
     errors, sizes = units[units[:, 1] > 0].T
-    p = errors.sum() / sizes.sum()
+    p = float(errors.sum() / sizes.sum())
     if not 0 < p < 1:
         return math.nan
     return float(np.sum((errors - p * sizes) ** 2 / sizes)) / (p * (1 - p))
@@ -92,7 +92,7 @@ def dispersion(points):
             statistic += _pearson(units)
             degrees += used - 1
             trials, count = trials + n, count + used
-    return Dispersion(statistic, degrees, trials / count if count else math.nan)
+    return Dispersion(statistic, int(degrees), float(trials / count) if count else math.nan)
 
 
 def effective(units, curve, level=intervals.LEVEL, bound=None):

@@ -21,7 +21,9 @@ UNITS, RUNNER = "tests/sionna_irs", "tests/link_sims"
 TESTS = {  # module -> its tests
     "link_sims.intervals": [f"{RUNNER}/test_intervals.py", f"{RUNNER}/test_crossing.py"],
     "link_sims.claims": [f"{RUNNER}/test_claims.py", f"{RUNNER}/test_crossing.py"],
-    "link_sims.stopping": [f"{RUNNER}/test_claims.py"],
+    "link_sims.stopping": [f"{RUNNER}/test_intervals.py"],
+    "link_sims.shares": [f"{RUNNER}/test_shares.py"],
+    "link_sims.notes": [f"{RUNNER}/test_shares.py"],
     "link_sims.store": [f"{RUNNER}/test_store.py"],
     "link_sims.recursion": [f"{RUNNER}/test_runs.py"],
     "sionna_irs.channel.graph": [f"{UNITS}/test_composition.py", f"{UNITS}/test_channel.py"],
