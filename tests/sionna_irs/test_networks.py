@@ -286,6 +286,56 @@ def test_one_network_serves_any_number_of_antennas_elements_and_patterns(shape):
     assert np.all((err_var.numpy() > 0) & (err_var.numpy() < 0.1 / (num_elements + 3)))
 
 
+def unit_cascade(batch):
+    """The channels of the training, scaled to entries of unit power."""
+    channel = irs.CascadedChannel(8, 32)
+    return channel.draw(batch).cascaded() / np.sqrt(channel.statistics.rho_c)
+
+
+def unit_hops(batch):
+    """What a user composes of hops whose gains are left at 1."""
+    user, panel, base = irs.ULA(1), irs.ULA(32), irs.ULA(8)
+    channel = irs.SurfaceChannel(
+        {"tx>s1": irs.RayleighHop(user, panel), "s1>rx": irs.RicianHop(panel, base, 10.0),
+         "tx>rx": irs.RayleighHop(user, base)},
+        {"s1": irs.IdealPhases(panel)},
+    )  # fmt: skip
+    return channel.draw(batch).cascaded()
+
+
+@pytest.mark.parametrize("draw", [unit_cascade, unit_hops])
+def test_the_shipped_network_is_no_worse_than_least_squares_at_any_power(draw):
+    """Paired on the same pilots, within 4 standard errors, at the SNR of an entry."""
+    irs.random.install()
+    irs.random.reset(irs.random.stream_key(23))
+    pilots, batch = irs.SurfacePilots(32, 33), 40
+    learned = irs.LearnedEstimator.from_pretrained("cenas-all-snr", pilots)
+    u = draw(batch)
+    assert np.mean(np.abs(u) ** 2) == pytest.approx(1, abs=0.15)
+    for snr_db in (-15, -10, -5, 0, 5, 10, 15, 20):
+        variance = 10 ** (-snr_db / 10)
+        y = pilots(u, 33 * variance)
+        errors = [
+            np.sum(np.abs(estimator(y, 33 * variance)[0] - u) ** 2, (1, 2))
+            for estimator in (learned, irs.LSEstimator(pilots))
+        ]
+        lost = errors[0] - errors[1]
+        assert lost.mean() < 4 * lost.std() / np.sqrt(batch), snr_db
+        # Least squares is unbiased: its error is that of the noise.
+        assert errors[1].mean() == pytest.approx(8 * 33 * variance, rel=0.1)
+
+
+def test_the_power_of_the_training_is_a_choice():
+    load = irs.LearnedEstimator.from_pretrained
+    trained = irs.CascadedChannel(16, 64).statistics.rho_c
+    assert load().denoiser.entry_power is None
+    assert load(entry_power=2.0).denoiser.entry_power == 2.0
+    assert load(entry_power="trained").denoiser.entry_power == pytest.approx(trained)
+    for power in (0.0, "train"):
+        with pytest.raises(ValueError, match=f"entry_power = {power!r}; a positive number"):
+            load(entry_power=power)
+
+
 def test_adam_takes_the_steps_of_keras():
     values = [tf.constant(maps(3)), tf.constant(maps(2, 2))]
     theirs = [keras.Variable(v, dtype="float64") for v in values]

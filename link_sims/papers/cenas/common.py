@@ -61,7 +61,9 @@ def all_estimators(pilots, statistics):
     """The references, and the shipped network for all SNRs."""
     import sionna_irs as irs
 
-    learned = irs.LearnedEstimator.from_pretrained(ALL_SNR, pilots, precision=pilots.precision)
+    learned = irs.LearnedEstimator.from_pretrained(
+        ALL_SNR, pilots, "trained", precision=pilots.precision
+    )
     return {**references(pilots, statistics), LEARNED: learned}
 
 

@@ -92,7 +92,9 @@ def curves(cfg, trained):
     channel, pilots = scene(cfg)
     estimators = {
         **references(pilots, channel.statistics),
-        CDRN: irs.LearnedEstimator.from_pretrained(CDRN_SMALL, pilots, precision=cfg.precision),
+        CDRN: irs.LearnedEstimator.from_pretrained(
+            CDRN_SMALL, pilots, "trained", precision=cfg.precision
+        ),
         LEARNED: irs.LearnedEstimator(pilots, trained_denoiser(cfg, trained)),
     }
 

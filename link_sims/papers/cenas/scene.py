@@ -217,7 +217,9 @@ def estimators_of(cfg, trained):
         LMMSE: irs.SampleLMMSEEstimator.from_samples(pilots, samples),
         JOINT: joint_lmmse(pilots, samples),
         BAYES: irs.BayesEstimator(pilots, measured),
-        UNTOUCHED: irs.LearnedEstimator.from_pretrained(ALL_SNR, pilots, precision=cfg.precision),
+        UNTOUCHED: irs.LearnedEstimator.from_pretrained(
+            ALL_SNR, pilots, "trained", precision=cfg.precision
+        ),
         **networks,
         RANK_ONE: RankOneEstimator(pilots),
     }
