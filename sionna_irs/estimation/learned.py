@@ -47,6 +47,10 @@ class LearnedEstimator(PilotEstimator):
     def from_pretrained(cls, name="cenas-all-snr", pilots=None, entry_power=None, **changes):
         """The estimator with shipped weights.
 
+        They serve channels like those of their training, at any power: those of
+        :class:`CascadedChannel` with K = 10. Where no line of sight makes the columns alike, the
+        estimate is worse than least squares at high SNR.
+
         Parameters
         ----------
         name : str
