@@ -13,7 +13,9 @@ _EXPORTS = {
     for module, names in {
         "layer": "Input LinkLayer",
         "deploy": "frozen",
-        "link": "EbnoRange Link load_model uniform_ebno",
+        "ebno_range": "EbnoRange uniform_ebno",
+        "link": "Link",
+        "saving": "load_model",
         "arrays": "DualPolarized ULA UPA sionna_order",
         "budget": "LinkBudget db_to_linear dbm_to_watt ebno_db_to_no free_space_path_gain "
         "linear_to_db log_distance_path_gain snr_db_to_no watt_to_dbm",

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from .saving import layers_without_weights
+
 __all__ = ["frozen"]
 
 
@@ -23,6 +25,11 @@ def frozen(layer):
     callable
         Same arguments and results as the layer.
 
+    Raises
+    ------
+    ValueError
+        When a layer within has no weights before its first call, and was not called.
+
     Examples
     --------
     >>> import sionna_irs as irs
@@ -35,6 +42,12 @@ def frozen(layer):
     """
     if not layer.built:
         layer.build()
+    without = layers_without_weights(layer)
+    if without:
+        raise ValueError(
+            f"{without[0].name} of {layer.name} gets its weights at the first call; call "
+            f"{layer.name} once before it is frozen"
+        )
     values = [(variable, variable.numpy()) for variable in layer.variables]
 
     def call(*args, **kwargs):

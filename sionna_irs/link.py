@@ -1,65 +1,18 @@
 """A whole link as one Keras model: trained over Eb/N0, saved, and run by Sionna's runners."""
 
-import math
-import os
+import inspect
 
 import keras
+import numpy as np
 import tensorflow as tf
 from sionna.phy.block import Object
 
 from . import random
+from .ebno_range import EbnoRange
 from .layer import LinkLayer
+from .saving import layers_without_weights, one_line, require_same_variables
 
-__all__ = ["EbnoRange", "Link", "load_model", "uniform_ebno"]
-
-
-class EbnoRange:
-    """Eb/N0 uniform in dB between two ends, drawn anew for every example of a batch.
-
-    Made by :func:`uniform_ebno`.
-    """
-
-    def __init__(self, low_db, high_db):
-        ends = (low_db, high_db)
-        if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in ends):
-            raise ValueError(f"uniform_ebno{ends}: two finite numbers [dB] are needed")
-        if low_db > high_db:
-            raise ValueError(
-                f"low_db = {low_db} exceeds high_db = {high_db}; low_db <= high_db is needed"
-            )
-        self.low_db, self.high_db = float(low_db), float(high_db)
-
-    def dataset(self, batch_size):
-        """Endless batches [batch_size, 2] that hold the two ends."""
-        ends = tf.tile([[self.low_db, self.high_db]], [batch_size, 1])
-        return tf.data.Dataset.from_tensors(ends).repeat()
-
-
-def uniform_ebno(low_db, high_db):
-    """Training range of Eb/N0: uniform in dB, one value for every example.
-
-    Parameters
-    ----------
-    low_db, high_db : float
-        Ends of the range [dB].
-
-    Returns
-    -------
-    EbnoRange
-        For :meth:`Link.fit`.
-
-    Raises
-    ------
-    ValueError
-        When an end is not finite or the ends are in the wrong order.
-
-    Examples
-    --------
-    >>> import sionna_irs as irs
-    >>> irs.uniform_ebno(-5, 10).high_db
-    10.0
-    """
-    return EbnoRange(low_db, high_db)
+__all__ = ["Link"]
 
 
 def _inner_layers(value, seen):
@@ -79,6 +32,20 @@ def _inner_layers(value, seen):
             yield from _inner_layers(item, seen)
 
 
+# What a file can say about an argument of a call; others are left to their defaults.
+_PLAIN = (bool, int, float, str, dict, type(None))
+
+
+def _described(value):
+    """An argument of a call as JSON: numbers by value, tensors by shape and dtype."""
+    if isinstance(value, (np.ndarray, np.generic)) or tf.is_tensor(value):
+        static = tf.get_static_value(value) if tf.is_tensor(value) else value
+        if static is not None and np.ndim(static) == 0 and static.dtype.kind in "iu":
+            return int(static)
+        return {"shape": list(value.shape), "dtype": tf.as_dtype(value.dtype).name}
+    return value
+
+
 class Link(LinkLayer, keras.Model):
     r"""An end-to-end link: ``link(batch_size, ebno_db) -> (b, b_hat)`` or ``(b, llr)``.
 
@@ -90,7 +57,9 @@ class Link(LinkLayer, keras.Model):
     * ``fit(uniform_ebno(low, high), batch_size, steps_per_epoch)``. Unless ``compile`` names a
       loss, it minimises the binary cross-entropy
       :math:`-\log\sigma((2b-1)\,\mathrm{llr})`, mean over all bits [nat];
-    * calls with positional numbers, saving to ``.keras``, loading by :func:`load_model`;
+    * calls with positional numbers, saving to ``.keras``, loading by
+      :func:`sionna_irs.load_model`, also where layers of Keras get their weights at the first
+      call. The file then tells how the link was first called;
     * portable random numbers (:func:`sionna_irs.random.install`) for every block built after
       ``super().__init__()``.
 
@@ -122,6 +91,8 @@ class Link(LinkLayer, keras.Model):
     TensorShape([8, 64])
     """
 
+    _first_call = None  # its arguments, for the file
+
     def __init__(self, *, precision=None, **kwargs):
         super().__init__(precision=precision, **kwargs)
         random.install()
@@ -141,24 +112,106 @@ class Link(LinkLayer, keras.Model):
             if id(layer) not in known:
                 tracked.append(layer)
 
-    def __call__(self, *args, **kwargs):
-        if not self.built:  # blocks may have got their layers after they were assigned
-            for value in list(vars(self).values()):
-                if isinstance(value, Object):
-                    self._track_inner(value)
-        return super().__call__(*args, **kwargs)
+    def _track_blocks(self):
+        """Find the layers that blocks got after they were assigned."""
+        locked = self._tracker.locked
+        self._tracker.unlock()  # blocks may make layers at their first call, Keras' may not
+        for value in list(vars(self).values()):
+            if isinstance(value, Object):
+                self._track_inner(value)
+        if locked:
+            self._tracker.lock()
 
-    def build(self, *_, **__):
-        """Nothing to do: the weights are made in ``__init__``."""
-        self.built = True
+    def __call__(self, *args, **kwargs):
+        if self._first_call is not None:
+            return super().__call__(*args, **kwargs)
+        self._track_blocks()
+        outputs = super().__call__(*args, **kwargs)
+        self._track_blocks()
+        names = inspect.signature(self.call).parameters
+        arguments = {**dict(zip(names, args, strict=False)), **kwargs}
+        described = {k: _described(v) for k, v in arguments.items() if k in names}
+        described = {k: v for k, v in described.items() if isinstance(v, _PLAIN)}
+        vars(self)["_first_call"] = described  # past Keras, which would track the dictionary
+        return outputs
+
+    def _trace(self, call):
+        """Make what a call makes, without a random number: its outputs as symbols."""
+        numbers = {k: v for k, v in call.items() if not isinstance(v, dict)}
+        specs = {k: tf.TensorSpec(**v) for k, v in call.items() if isinstance(v, dict)}
+        function = tf.function(lambda tensors: self(**numbers, **tensors), autograph=False)
+        return function.get_concrete_function(specs).structured_outputs
 
     def get_build_config(self):
-        """None: the constructor makes the whole link."""
-        return None
+        """How the link was first called, if it was, and what a constructor cannot know."""
+        return {
+            "module": type(self).__module__,
+            "call": self._first_call,
+            "num_weights": len(self.weights),
+            "trainable": [layer.trainable for layer in self._flatten_layers()],
+            "seeds": [variable.numpy().tolist() for variable in self._seeds],
+        }
+
+    @property
+    def _seeds(self):
+        """Where Keras' own random layers stand; Keras does not write that to files."""
+        weights = {id(variable) for variable in self.weights}
+        return [variable for variable in self.variables if id(variable) not in weights]
 
     def build_from_config(self, config):
-        """Nothing to do: see :meth:`get_build_config`."""
+        """Make the weights that a first call makes, before they are read from the file."""
         self.built = True
+        if len(self.weights) != config["num_weights"] and config["call"] is not None:
+            self._trace(config["call"])
+        vars(self)["_first_call"] = config["call"]
+        for variable, value in zip(self._seeds, config["seeds"], strict=False):
+            variable.assign(value)
+        layers = self._flatten_layers()
+        if len(layers) == len(config["trainable"]):
+            for layer, trainable in zip(layers, config["trainable"], strict=True):
+                if layer.trainable != trainable:
+                    layer.trainable = trainable
+
+    def compile_from_config(self, config):
+        """``compile`` as in the file; an optimiser is only built for weights that all exist."""
+        self.built = self._first_call is not None
+        super().compile_from_config(config)
+
+    @classmethod
+    def from_config(cls, config):
+        """The link again, from :meth:`get_config`."""
+        link = super().from_config(config)
+        link._track_blocks()
+        return link
+
+    def save_weights(self, filepath, overwrite=True, **kwargs):
+        """Keras' ``save_weights``, also before the first call if all weights are there."""
+        self._require_weights("save_weights")
+        super().save_weights(filepath, overwrite, **kwargs)
+
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        """Keras' ``load_weights``; ValueError when a weight is not in the file, or has no place.
+
+        A link whose layers get their weights at the first call must have been called.
+        """
+        self._require_weights("load_weights")
+        try:
+            super().load_weights(filepath, skip_mismatch, **kwargs)
+        except ValueError as error:
+            raise ValueError(f"{filepath} cannot be loaded: {one_line(error)}") from error
+        if not skip_mismatch and not kwargs:
+            require_same_variables(self, filepath, only_weights=True)
+
+    def _require_weights(self, wanted):
+        self._track_blocks()
+        without = layers_without_weights(self)
+        if self._first_call is None and without:
+            raise ValueError(
+                f"{wanted}: {without[0].name} of {self.name} gets its weights at the first call; "
+                f"call the link once before, for example {self.name}(2, 0.0)"
+            )
+        if not self.built:
+            self.build()
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Loss of bits ``y`` and log-likelihood ratios ``y_pred``, real scalar [nat].
@@ -256,15 +309,19 @@ class Link(LinkLayer, keras.Model):
         """What Keras builds before replicas start; it would call the link with the data alone."""
         parts = [self._compile_metrics, self._compile_loss]
         parts = [part for part in parts if part is not None and not part.built]
-        if parts or not self.built:
+        if parts or self._first_call is None:
             x, _, _ = keras.utils.unpack_x_y_sample_weight(data_batch)
-            inputs = {"batch_size": x.shape[0], "ebno_db": x if x.shape.rank == 1 else x[:, 0]}
-            call = tf.function(lambda: self(**inputs), autograph=False)
-            outputs = call.get_concrete_function().structured_outputs
+            outputs = self._trace(self._call_of_batch(x.shape[0]))
             for part in parts:
                 part.build(*outputs)
         if self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+
+    def _call_of_batch(self, batch_size):
+        return {
+            "batch_size": batch_size,
+            "ebno_db": {"shape": [batch_size], "dtype": self.rdtype.name},
+        }
 
     def fit(self, x=None, y=None, batch_size=None, **kwargs):
         """Keras' ``fit``; ``x`` is a range (:func:`uniform_ebno`) or a vector of Eb/N0 [dB].
@@ -290,6 +347,9 @@ class Link(LinkLayer, keras.Model):
         -------
         keras.callbacks.History
         """
+        if self._first_call is None and not self.trainable_weights:
+            with self.distribute_strategy.scope():
+                self._trace(self._call_of_batch((batch_size or 32) // self._num_replicas))
         if not self.trainable_weights:
             raise ValueError(f"{self.name} has no trainable weights; there is nothing to fit")
         self._start_replicas(batch_size)
@@ -333,39 +393,3 @@ class Link(LinkLayer, keras.Model):
         if steps is None:
             raise ValueError("a range of Eb/N0 has no end: give the number of steps")
         return x.dataset(32 if batch_size is None else batch_size), None
-
-
-def load_model(path, custom_objects=None):
-    """Load a link or model saved with ``model.save("name.keras")``.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A ``.keras`` file.
-    custom_objects : dict, optional
-        Your own classes by name, when their module has not been imported.
-
-    Returns
-    -------
-    keras.Model
-
-    Raises
-    ------
-    ValueError
-        When there is no such file.
-
-    Examples
-    --------
-    >>> import sionna_irs as irs
-    >>> irs.load_model("nowhere.keras")
-    Traceback (most recent call last):
-    ...
-    ValueError: path = nowhere.keras: no such file
-    """
-    import sionna_irs
-
-    if not os.path.isfile(path):
-        raise ValueError(f"path = {path}: no such file")
-    for name in sionna_irs.__all__:  # registers every class of the package
-        getattr(sionna_irs, name)
-    return keras.saving.load_model(path, custom_objects=custom_objects)

@@ -10,6 +10,7 @@ Streams: a simulation derives one key per unit of work with :func:`stream_key` a
 """
 
 import concurrent.futures
+import contextlib
 import gc
 import warnings
 
@@ -121,6 +122,17 @@ def reset(key):
     True
     """
     config.tf_rng.reset_from_key_counter(tf.cast(key, tf.int64), tf.zeros([2], tf.int64))
+
+
+@contextlib.contextmanager
+def kept_stream():
+    """Sionna's generator goes on afterwards as if nothing had been drawn within."""
+    generator = config.tf_rng
+    state = generator.state.numpy()
+    try:
+        yield
+    finally:
+        generator.state.assign(state)
 
 
 def draw_key():

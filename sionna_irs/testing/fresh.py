@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from ..link import load_model
+from ..saving import load_model
 from .case import CarrierLink, require, reset, run, same
 
 __all__ = ["check_fresh_process"]

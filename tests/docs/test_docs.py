@@ -131,6 +131,7 @@ ORDER = [
     ["sionna_irs.channel"],
     ["sionna_irs.surface"],
     ["sionna_irs.link", "sionna_irs.deploy"],
+    ["sionna_irs.saving", "sionna_irs.ebno_range"],
     ["sionna_irs.metrics", "sionna_irs.qam", "sionna_irs.budget", "sionna_irs.arrays"],
     ["sionna_irs.linalg"],
     ["sionna_irs.random", "sionna_irs.generator"],
