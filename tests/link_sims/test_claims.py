@@ -78,6 +78,26 @@ def test_agreement():
     assert agreement([point(1, 1e-9, 0.0, 1e-3, 1e-3)], 0.25).holds is None
 
 
+def test_agreement_names_the_widest_interval_and_the_first_miss():
+    good, wide = point(1, 0.1, 0.1, 0.01, 0.03), point(3, 0.2, 0.2, 0.04, 0.1)
+    said = "2 points agree; widest interval +-20.0% at x = 3"
+    for points in ([good, wide], [wide, good]):
+        assert agreement(points, 0.25).measured == said
+    assert agreement([good, wide], 0.21).holds is True
+    assert agreement([good, wide], 0.19).holds is None
+    first, second = point(4, 0.5, 0.1, 0.1, 0.2), point(5, 0.9, 0.1, 0.1, 0.2)
+    verdict = agreement([good, first, second], 0.25)
+    assert verdict.holds is False
+    assert verdict.measured == "at x = 4: 0.1 [-0.1, 0.3], exact 0.5"
+    # What is below the floor is the exact value; what was not counted, whatever its interval, says
+    # nothing; a width is one of the exact value's size.
+    assert agreement([good, point(2, 1e-6, 2e-2, 0.1, 0.3)], 0.25, floor=1e-4).holds is True
+    assert agreement([point(1, 0.1, 0.0, 1e-3, 0.2)], 0.25).measured.startswith("nothing was")
+    assert agreement([point(1, -0.1, 0.05, 0.25, 0.9)], 0.25).holds is None
+    assert agreement([point(1, 0.5, math.nan, 1, 1), first], 0.25).measured.startswith("too few")
+    assert Value(0.5, 0.5, 0.5).less(1).measured == "0.5"
+
+
 def test_only_a_contradiction_fails():
     true, false, open_ = (Value(1, v, v).less(2) for v in (1, 3, math.nan))
     assert false.contradicts("holds") and true.contradicts("does-not-hold")

@@ -31,6 +31,12 @@ awgn = link_sims.Experiment(
     title="QAM in additive white Gaussian noise",
     config=AWGNConfig,
     profiles=AWGN_PROFILES,
+    # Bits without a code: those of a Gray-labelled symbol spread no more than independent ones.
+    metrics={
+        "ber": link_sims.Metric(
+            "bit error rate", scale="log", interval="binomial", range=(0.0, 1.0), errors=True
+        )
+    },
     x_label="Es/N0 [dB]",
 )
 
