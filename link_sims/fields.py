@@ -10,6 +10,7 @@ __all__ = [
     "EvenBits",
     "Grid",
     "IntGrid",
+    "LearningRate",
     "PhaseBits",
     "PositiveFloat",
     "PositiveInt",
@@ -34,13 +35,20 @@ _Points = Field(min_length=1, max_length=1000), pydantic.AfterValidator(_distinc
 PositiveInt = Annotated[int, Field(ge=1, le=10**7)]
 # Squares of the ends are finite and not zero in single precision.
 PositiveFloat = Annotated[float, Field(ge=1e-15, le=1e15)]
+LearningRate = Annotated[float, Field(ge=1e-15, le=10)]
 Grid = Annotated[list[Annotated[float, Field(ge=-1e6, le=1e6)]], *_Points]
 IntGrid = Annotated[list[Annotated[int, Field(ge=1, le=10**6)]], *_Points]
 EvenBits = Literal[2, 4, 6, 8, 10]
 PhaseBits = Annotated[int, Field(ge=1, le=16)]
 
 # Whatever type an experiment declares: numbers of these names, or endings, lie in these ranges.
-_RANGES = {"batch_size": (1, 10**7), "min_units": (2, 10**6), "max_units": (2, 10**6)}
+_RANGES = {
+    "batch_size": (1, 10**7),
+    "min_units": (2, 10**6),
+    "max_units": (2, 10**6),
+    "k_factor": (0, 1e4),
+    "k_factors": (0, 1e4),
+}
 _ENDINGS = {
     "db": (-150, 150),
     "dbm": (-200, 200),

@@ -38,7 +38,7 @@ def render(results):
     with matplotlib.rc_context(_STYLE):
         try:
             figure = draw(results, Figure)
-        except (LookupError, ZeroDivisionError) as error:
+        except (LookupError, ArithmeticError, TypeError, ValueError) as error:
             what = f"{type(error).__name__}: {error}"
             raise UserError(f"no figure: it shows what was not simulated ({what})") from error
         files = {}

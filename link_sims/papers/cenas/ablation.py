@@ -44,7 +44,7 @@ class Config(CascadeConfig):
     num_filters: link_sims.PositiveInt = 16
     num_steps: Annotated[int, Field(gt=0, multiple_of=EVERY)] = 4000
     training_batch: link_sims.PositiveInt = 16
-    peak_rate: link_sims.PositiveFloat = 4e-3
+    peak_rate: link_sims.LearningRate = 4e-3
     held_out: link_sims.PositiveInt = 1024
 
 

@@ -22,7 +22,7 @@ class Config(TrainedConfig):
     num_layers: link_sims.PositiveInt = 8
     num_filters: link_sims.PositiveInt = 24
     num_steps: link_sims.PositiveInt = 8000
-    peak_rate: link_sims.PositiveFloat = 3e-3
+    peak_rate: link_sims.LearningRate = 3e-3
 
 
 cdrn = link_sims.Experiment(

@@ -46,7 +46,7 @@ class TrainedConfig(CascadeConfig):
     retrain: bool = False
     num_steps: link_sims.PositiveInt
     training_batch: link_sims.PositiveInt = 16
-    peak_rate: link_sims.PositiveFloat = 4e-3
+    peak_rate: link_sims.LearningRate = 4e-3
     batch_size: link_sims.PositiveInt = 64
     min_units: link_sims.PositiveInt = 10
     max_units: link_sims.PositiveInt = 20

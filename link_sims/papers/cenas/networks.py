@@ -48,7 +48,7 @@ class Config(TrainedConfig):
     """The cascade at one SNR, and the training."""
 
     snr_db: float = 0.0
-    points: link_sims.Grid = [0]
+    points: Annotated[list[Annotated[float, Field(ge=-150, le=150)]], Field(min_length=1)] = [0.0]
     num_filters: link_sims.PositiveInt = 24
     num_steps: Annotated[int, Field(gt=0, multiple_of=EVERY)] = 2000
     held_out: link_sims.PositiveInt = 512

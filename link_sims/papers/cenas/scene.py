@@ -51,7 +51,7 @@ class Config(link_sims.Config):
     snr_db: link_sims.Grid = SNR_DB
     num_steps: link_sims.PositiveInt = 2000
     training_batch: link_sims.PositiveInt = 8
-    peak_rate: link_sims.PositiveFloat = 4e-3
+    peak_rate: link_sims.LearningRate = 4e-3
     num_filters: link_sims.PositiveInt = 16
     held_out: link_sims.PositiveInt = 64
     held_out_snr_db: float = 0.0

@@ -46,10 +46,10 @@ class Config(CascadeConfig):
     num_batches: link_sims.PositiveInt | None = None
     num_steps: Annotated[int, Field(gt=0, multiple_of=EVERY)] = 400
     num_pretraining: link_sims.PositiveInt = 60
-    rate: link_sims.PositiveFloat = 0.3
-    final_rate: link_sims.PositiveFloat = 0.003
-    alpha_rate: link_sims.PositiveFloat = 0.02
-    alpha_final_rate: link_sims.PositiveFloat = 1e-4
+    rate: link_sims.LearningRate = 0.3
+    final_rate: link_sims.LearningRate = 0.003
+    alpha_rate: link_sims.LearningRate = 0.02
+    alpha_final_rate: link_sims.LearningRate = 1e-4
     held_out: link_sims.PositiveInt = 256
 
     def check(self):

@@ -73,7 +73,7 @@ class Config(common.DoubleConfig):
     pool_size: link_sims.PositiveInt = 8000
     training_batch: link_sims.PositiveInt = 512
     num_steps: link_sims.PositiveInt = 2500
-    peak_rate: link_sims.PositiveFloat = 2e-3
+    peak_rate: link_sims.LearningRate = 2e-3
     retrain: bool = False
     batch_size: link_sims.PositiveInt = 2000
     max_units: link_sims.PositiveInt = 15

@@ -48,7 +48,7 @@ class HybridConfig(link_sims.Config):
     training_snr_high_db: float = 10.0
     num_steps: link_sims.PositiveInt = 1000
     training_batch: link_sims.PositiveInt = 64
-    peak_rate: link_sims.PositiveFloat = 3e-3
+    peak_rate: link_sims.LearningRate = 3e-3
     batch_size: link_sims.PositiveInt = 128
     max_units: link_sims.PositiveInt = 8
 

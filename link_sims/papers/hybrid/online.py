@@ -28,7 +28,7 @@ class Config(common.HybridConfig):
     num_frames: link_sims.PositiveInt = 12
     num_samples: link_sims.PositiveInt = 50
     num_passes: link_sims.PositiveInt = 20
-    online_rate: link_sims.PositiveFloat = 5e-3
+    online_rate: link_sims.LearningRate = 5e-3
     drift_deg: float = 0.0
     num_steps: link_sims.PositiveInt = 400
     max_units: link_sims.PositiveInt = 4

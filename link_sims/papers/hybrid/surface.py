@@ -31,7 +31,7 @@ class Config(common.HybridConfig):
     training_snr_low_db: float = -5.0
     training_snr_high_db: float = 20.0
     num_steps: link_sims.PositiveInt = 600
-    peak_rate: link_sims.PositiveFloat = 1e-2
+    peak_rate: link_sims.LearningRate = 1e-2
 
 
 surface = link_sims.Experiment(

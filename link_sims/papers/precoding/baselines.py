@@ -20,7 +20,7 @@ class Config(calibrated.Config):
     cnn_width: link_sims.PositiveInt = 256
     num_steps: link_sims.PositiveInt = 1000
     training_batch: link_sims.PositiveInt = 64
-    unfolded_rate: link_sims.PositiveFloat = 3e-4
+    unfolded_rate: link_sims.LearningRate = 3e-4
     retrain: bool = True
 
 

@@ -20,7 +20,7 @@ class Config(common.TrainedConfig):
     training_power_dbm: float = -10.0
     num_steps: link_sims.PositiveInt = 450
     training_batch: link_sims.PositiveInt = 256
-    peak_rate: link_sims.PositiveFloat = 1e-3
+    peak_rate: link_sims.LearningRate = 1e-3
 
     def check(self):
         """Shipped weights fit one size."""

@@ -31,7 +31,7 @@ class TrainedConfig(PrecodingConfig):
     retrain: bool = False
     num_steps: link_sims.PositiveInt
     training_batch: link_sims.PositiveInt
-    peak_rate: link_sims.PositiveFloat
+    peak_rate: link_sims.LearningRate
 
     @property
     def training_steps(self):

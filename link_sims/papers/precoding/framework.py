@@ -38,7 +38,7 @@ class Config(common.PrecodingConfig):
     hidden: list[link_sims.PositiveInt] = [128, 128]
     num_steps: link_sims.PositiveInt = 400
     training_batch: link_sims.PositiveInt = 64
-    peak_rate: link_sims.PositiveFloat = 1e-3
+    peak_rate: link_sims.LearningRate = 1e-3
     batch_size: link_sims.PositiveInt = 200
     max_units: link_sims.PositiveInt = 20
 

@@ -31,7 +31,7 @@ class SystemConfig(common.TrainedConfig):
     cnn_width: link_sims.PositiveInt = 256  # 1024 would be 34 MB of shipped weights
     num_steps: link_sims.PositiveInt = 1500
     training_batch: link_sims.PositiveInt = 128
-    peak_rate: link_sims.PositiveFloat = 1e-3
+    peak_rate: link_sims.LearningRate = 1e-3
     pretraining_share: link_sims.PositiveFloat = 0.5
 
 

@@ -32,8 +32,8 @@ class Config(common.PrecodingConfig):
     num_steps: link_sims.PositiveInt = 100
     training_batch: link_sims.PositiveInt = 128
     competitor_batch: link_sims.PositiveInt = 32
-    peak_rate: link_sims.PositiveFloat = 1e-3
-    unfolded_rate: link_sims.PositiveFloat = 3e-4
+    peak_rate: link_sims.LearningRate = 1e-3
+    unfolded_rate: link_sims.LearningRate = 3e-4
 
     @property
     def competitor_steps(self):

@@ -25,7 +25,7 @@ class Config(common.TrainedConfig):
     training_users: list[link_sims.PositiveInt] = [4, 8, 12, 16]
     num_steps: link_sims.PositiveInt = 8000
     training_batch: link_sims.PositiveInt = 16
-    peak_rate: link_sims.PositiveFloat = 2e-3
+    peak_rate: link_sims.LearningRate = 2e-3
     batch_size: link_sims.PositiveInt = 50
     max_units: link_sims.PositiveInt = 4
 
