@@ -9,6 +9,7 @@ import platform
 import sys
 
 from .errors import UserError
+from .fields import check_size
 
 __all__ = [
     "EXECUTIONS",
@@ -48,7 +49,18 @@ def _silent_stderr():
 
 
 def start(config):
-    """Import TensorFlow and Sionna; set seed, precision and the portable generator."""
+    """Import TensorFlow and Sionna; set seed, precision and the portable generator.
+
+    Raises
+    ------
+    UserError
+        When one channel of a unit takes more memory than the machine has.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        check_size(config, memory // (16 if config.precision == "double" else 8), "this machine")
+    except ValueError as error:
+        raise UserError(str(error)) from None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _silent_stderr():
         import tensorflow as tf

@@ -64,7 +64,9 @@ _MAX_SIZE = 10**11
 
 
 def plain(value):
-    """Numbers, lists and ranges of Python and NumPy as the numbers and lists that JSON has."""
+    """Numbers and sequences of Python, NumPy and TensorFlow as the numbers and lists of JSON."""
+    if hasattr(value, "numpy"):
+        value = value.numpy()
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, (list, tuple, range)):
@@ -125,8 +127,8 @@ def check_shipped(config, **sizes):
             )
 
 
-def check_size(config):
-    """ValueError where the channels of a unit cannot fit into any memory."""
+def check_size(config, most=_MAX_SIZE, where="any machine"):
+    """ValueError where the channels of a unit have more than `most` numbers."""
 
     def largest(*names):
         values = [getattr(config, name, 1) for name in names]
@@ -139,8 +141,8 @@ def check_size(config):
         math.prod(getattr(config, "panel", [1])),
     )
     size = config.batch_size * antennas * elements
-    if size > _MAX_SIZE:
+    if size > most:
         raise ValueError(
             f"batch_size = {config.batch_size}: a channel of {size:.2g} numbers, with {antennas} "
-            f"antennas and {elements} elements; at most {_MAX_SIZE:.0e} is permitted"
+            f"antennas and {elements} elements; {where} has memory for at most {most:.2g}"
         )

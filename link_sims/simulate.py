@@ -108,7 +108,7 @@ def simulate(
     config = experiment.resolve(
         "cpu",
         {
-            "ebno_db": [float(x) for x in ebno_db], "batch_size": batch_size, "seed": seed,
+            "ebno_db": ebno_db, "batch_size": batch_size, "seed": seed,
             "max_units": max_units, "min_units": min(min_units, max_units),
             "target_errors": target_block_errors, "precision": precision,
         },

@@ -225,7 +225,7 @@ def attempt(experiment, changes, rng, mode="eager", drawn=True):
 
 
 def main(count, log, mode="eager", seed=0, first=0):
-    """Go on where the log ends; print what came of all configurations."""
+    """Go on where the log ends; how often which outcome came of all configurations."""
     import signal
 
     def late(*_):
@@ -246,8 +246,8 @@ def main(count, log, mode="eager", seed=0, first=0):
             file.write(json.dumps(entry) + "\n")
             file.flush()
     entries = [json.loads(line) for line in log.read_text().splitlines()]
-    print(collections.Counter(entry["outcome"] for entry in entries))
+    return collections.Counter(entry["outcome"] for entry in entries)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), *sys.argv[2:])
+    print(main(int(sys.argv[1]), *sys.argv[2:]))

@@ -1,18 +1,23 @@
 """Configurations: refused in one line before anything is built, or they compute."""
 
+import collections
 import json
 import math
 import pathlib
+import random
 import subprocess
 import sys
 
+import fuzz_configs
 import numpy as np
 import pytest
+from test_cli import call
 
 import link_sims
+from link_sims import backend
 from link_sims.errors import UserError, explained, shortened
 from link_sims.fields import check_code, check_range
-from link_sims.registry import all_experiments, find
+from link_sims.registry import find
 
 GAIN, CODED = "theory/surface-gain", "quickstart"
 REFUSED = [
@@ -40,7 +45,7 @@ REFUSED = [
     ("hybrid/feedback", {"feedback_bits": []}, "feedback_bits = []", "1 to 1000 values"),
     (CODED, {"batch_size": 1e30}, "batch_size = 1e+30", "1 to 10000000"),
     (CODED, {"batch_size": 10**30}, "batch_size = 1000", "1 to 10000000"),
-    (CODED, {"batch_size": 10**7, "num_rows": 1000}, "batch_size = 10000000", "at most 1e+11"),
+    (CODED, {"batch_size": 10**7, "num_rows": 1000}, "a channel of 3.2e+11", "at most 1e+11"),
     (CODED, {"num_rows": 10**6, "num_cols": 10**6}, "1000000000000 elements", "at most 1e+11"),
     ("izosga/large", {"panel": [10**6, 10**6]}, "1000000000000 elements", "at most 1e+11"),
     (GAIN, {"num_elements": [1.5]}, "num_elements.0 = 1.5", "1 to 1000000"),
@@ -78,6 +83,13 @@ def test_nothing_is_built_for_what_is_refused():
         [sys.executable, "-c", script], input=text, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_channels_larger_than_the_memory_are_refused_before_they_are_built():
+    changes = {"batch_size": 99_000, "num_rows": 500, "num_cols": 500, "precision": "double"}
+    config = find(CODED).resolve("cpu", changes)  # 1.6 TB, which some machine may have
+    with pytest.raises(UserError, match="batch_size = 99000: a channel of 9.9e.10 numbers"):
+        backend.start(config)
 
 
 def test_names_bound_the_fields_of_every_configuration():
@@ -183,8 +195,6 @@ def sweep(cfg, trained):
 
 
 def test_what_only_others_can_refuse_is_one_line_too(capsys, monkeypatch, tmp_path):
-    from test_cli import call
-
     file = tmp_path / "faulty.py"
     file.write_text(FAULTY)
     arguments = ("run", file, "--out", tmp_path / "runs", "--quiet", "--set")
@@ -212,16 +222,36 @@ def test_files_that_cannot_be_used_are_the_users():
     assert explained(KeyError("ours")) is None
 
 
+QUICK = ("theory/qam-rayleigh", "theory/surface-gain", "theory/zero-forcing", "cenas/cdrn",
+         "double/link-table", "cenas/nmse-vs-patterns", "theory/rician-moments")  # fmt: skip
+
+
 def test_generated_configurations_compute():
     """A seeded part of ``fuzz_configs.py``: resolved over all experiments, a few computed."""
-    import fuzz_configs
-
-    refused = accepted = 0
-    for _, experiment, changes in fuzz_configs.configurations(3 * len(all_experiments()), seed=1):
+    counts = collections.Counter()
+    for number, experiment, changes in fuzz_configs.configurations(250, seed=1):
         try:
             experiment.resolve("smoke", changes)
-            accepted += 1
         except UserError as error:
-            refused += 1
+            counts["refused"] += 1
             assert len(f"error: {error}") <= 500
-    assert refused > 60 and accepted > 120
+        else:
+            counts["accepted"] += 1
+            if experiment.name in QUICK and counts["ran"] < 6:
+                found = fuzz_configs.attempt(experiment, changes, random.Random(number))
+                assert found["outcome"] == "ran", (experiment.name, changes, found)
+                counts["ran"] += 1
+    assert counts["refused"] > 50 and counts["accepted"] > 100 and counts["ran"] == 6
+
+
+@pytest.mark.slow
+def test_a_thousand_generated_configurations_compute(tmp_path):
+    """Hours on two cores; `fuzz_configs.py` goes on where its log ends."""
+    counts = fuzz_configs.main(2000, tmp_path / "log.jsonl")
+    assert counts["ran"] >= 1000 and not counts["traceback"], counts
+
+
+@pytest.mark.parametrize("ebno_db", [5.0, "5", [], [[1.0]], [1e4], None])
+def test_points_of_the_users_own_model_are_refused_in_one_line(tmp_path, ebno_db):
+    with pytest.raises(UserError, match="ebno_db"):
+        link_sims.simulate(lambda **_: None, ebno_db, out=tmp_path, precision="single")
