@@ -31,15 +31,19 @@ _SMALL = {
 _WRONG = [None, True, "1", [], {}, 1.5, -1, 0, [None], [[1]], [1.5], math.nan, math.inf, 1e30]
 # Experiments that take over six seconds even so.
 _SLOW = """
-cenas/ablation cenas/scene-nmse double/capacity-vs-power double/coded-bler double/power-scaling
-double/ser-training hybrid/cdl hybrid/coded-bler hybrid/online hybrid/schedules
-izosga/coded-bler izosga/deployed-oracles izosga/deployed-oracles-400 izosga/oracle-cost
-nr/pusch-bler ofdm/design precoding/coded-bler precoding/framework precoding/implicit-csi
+cenas/ablation cenas/networks cenas/operation-weights cenas/scene-nmse cenas/search
+double/capacity-short double/capacity-vs-elements double/capacity-vs-power double/coded-bler
+double/power-scaling double/ser-autoencoder double/ser-training hybrid/cdl hybrid/coded-bler
+hybrid/depth hybrid/feedback hybrid/mismatch hybrid/online hybrid/rate-vs-chains
+hybrid/rate-vs-users hybrid/run-times hybrid/schedules hybrid/transfer izosga/coded-bler
+izosga/deployed-oracles izosga/deployed-oracles-400 izosga/fixed-oracles izosga/methods
+izosga/methods-400 izosga/oracle-cost izosga/rician-factor izosga/scheduled-oracles
+izosga/scheduled-oracles-400 izosga/very-large nr/pusch-bler ofdm/bler-vs-snr ofdm/design
+precoding/calibrated-training precoding/coded-bler precoding/framework precoding/implicit-csi
 precoding/implicit-vs-antennas precoding/implicit-vs-users precoding/learned-baselines
 precoding/mismatched-users precoding/rate-vs-antennas precoding/rate-vs-power
 precoding/rate-vs-users precoding/ray-traced precoding/run-times precoding/structured-training
-scene/large-panel scene/munich scene/placement scene/street-canyon hybrid/run-times
-izosga/very-large ofdm/bler-vs-snr
+precoding/surface scene/large-panel scene/munich scene/placement scene/street-canyon
 """.split()
 # Sizes of which more than `smoke` has are not affordable; edges above it are refused ones.
 _LONG = 10**9
