@@ -38,9 +38,10 @@ def explained(error):
     module = _raised_in(error)
     if isinstance(error, UserError):
         return str(error)
-    if module.startswith("sionna_irs.") and (
-        isinstance(error, ValueError) or "RayTracingError" in kinds
-    ):
+    refused = isinstance(error, ValueError) or "RayTracingError" in kinds
+    # The base layer alone raises TypeErrors on purpose: tensors wider than the layer.
+    refused |= isinstance(error, TypeError) and module == "sionna_irs.layer"
+    if module.startswith("sionna_irs.") and refused:
         return shortened(error)
     if isinstance(error, OSError) and error.filename is not None:
         return shortened(f"{error.filename}: {error.strerror}")
