@@ -11,13 +11,18 @@ import sys
 import fuzz_configs
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from test_cli import call
 
 import link_sims
+import sionna_irs as irs
 from link_sims import backend
 from link_sims.errors import UserError, explained, shortened
 from link_sims.fields import check_code, check_range
-from link_sims.registry import find
+from link_sims.papers.cascade import bayes_or_none, closed_forms
+from link_sims.plotting import render
+from link_sims.registry import all_experiments, find
+from link_sims.results import Results
 
 GAIN, CODED = "theory/surface-gain", "quickstart"
 REFUSED = [
@@ -53,6 +58,12 @@ REFUSED = [
     ("cenas/nmse-vs-elements", {"sizes": [8.5]}, "sizes.0 = 8.5", "integer"),
     ("hybrid/rate-vs-chains", {"chain_grid": [4.5]}, "chain_grid.0 = 4.5", "integer"),
     (CODED, {"num_rows": 8.0}, "num_rows = 8.0", "1 to 10000000"),
+    ("hybrid/schemes", {"peak_rate": 1e15}, "peak_rate = 1", "to 10 is permitted"),
+    ("cenas/nmse-vs-snr", {"k_factor": 1e15}, "k_factor = 1", "0 to 10000"),
+    ("cenas/networks", {"points": [1e6]}, "points.0 = 1000000.0", "-150 to 150"),
+    ("hybrid/samples", {"num_rx_chains": 12}, "num_rx_chains = 12", "num_tx_chains = 8"),
+    ("hybrid/full-size", {"num_tx_ant": 65}, "num_tx_ant = 65", "weights are for 64"),
+    ("hybrid/rate-vs-snr", {"num_layers": 3}, "num_layers = 3", "weights are for 4"),
     (CODED, {"min_units": 1}, "min_units = 1", "2 to 1000000"),
     ("cenas/nmse-vs-snr", {"min_units": 1}, "min_units = 1", "2 to 1000000"),
     (CODED, {"min_units": 1, "max_units": 1}, "max_units = 1", "2 to 1000000"),
@@ -220,6 +231,32 @@ def test_files_that_cannot_be_used_are_the_users():
         pathlib.Path("/proc/nowhere").mkdir()
     assert explained(error.value) == "/proc/nowhere: No such file or directory"
     assert explained(KeyError("ours")) is None
+
+
+@pytest.mark.slow
+def test_exact_bayes_errors_at_high_snr_take_a_finer_grid():
+    statistics = irs.CascadedChannel(16, 64, 10.0).statistics
+    for snr_db in (30, 45):
+        variance = 10 ** (-snr_db / 10) / 65
+        best = bayes_or_none(statistics, variance)
+        assert 0 < best < irs.lmmse_nmse(statistics, variance)
+    assert bayes_or_none(statistics, 1e-17) is None
+    rows = closed_forms([(0, statistics, 1e-17)])
+    assert [row["curve"] for row in rows] == ["LS, exact", "scalar LMMSE, exact", "LMMSE, exact"]
+
+
+def test_figures_of_runs_without_results_are_drawn_or_one_line(monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
+    lines = 0
+    for name, experiment in all_experiments().items():
+        if "scene" in name or name == "cenas/cells":  # they solve scenes, or load a log
+            continue
+        try:
+            render(Results(experiment, experiment.resolve("smoke"), []))
+        except UserError as error:
+            lines += 1
+            assert len(f"error: {error}") <= 500
+    assert lines > 10
 
 
 QUICK = ("theory/qam-rayleigh", "theory/surface-gain", "theory/zero-forcing", "cenas/cdrn",
