@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .layer import deserialize_arguments, recorded_arguments, serialize_arguments, to_dtype
+from .layer import to_dtype
+from .serial import deserialize_arguments, recorded_arguments, serialize_arguments
 
 __all__ = ["DualPolarized", "ULA", "UPA", "sionna_order"]
 

@@ -9,7 +9,7 @@ from sionna.phy.block import Object
 
 from . import random
 from .ebno_range import EbnoRange
-from .layer import LinkLayer
+from .layer import Input, LinkLayer
 from .saving import layers_without_weights, one_line, require_same_variables
 
 __all__ = ["Link"]

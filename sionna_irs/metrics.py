@@ -7,7 +7,7 @@ import math
 
 import tensorflow as tf
 
-from .layer import to_dtype
+from .layer import as_real, to_dtype
 from .linalg import hpd_logdet
 
 __all__ = [
@@ -108,7 +108,8 @@ def sinr(h, v, no):
     array([2., 2.], dtype=float32)
     """
     signal, interference = _signal_and_interference(tf.linalg.matmul(h, v))
-    return signal / (interference + to_dtype(no, signal.dtype)[..., None])
+    no = as_real("no", no, signal.dtype, 0.0, signal.shape[:-1], "h v")
+    return signal / (interference + no[..., None])
 
 
 def _signal_and_interference(field):
@@ -142,7 +143,8 @@ def receive_sinr(w, h, no):
     array([2., 2.], dtype=float32)
     """
     signal, interference = _signal_and_interference(tf.linalg.matmul(w, h))
-    return signal / (interference + to_dtype(no, signal.dtype)[..., None] * _power(w, -1))
+    no = as_real("no", no, signal.dtype, 0.0, signal.shape[:-1], "w h")
+    return signal / (interference + no[..., None] * _power(w, -1))
 
 
 def _log2(x):
@@ -205,7 +207,8 @@ def equal_power_rate(h, no):
     num_tx = h.shape[-1]
     wide = h.shape[-2] <= num_tx
     gram = tf.linalg.matmul(h, h, adjoint_b=wide, adjoint_a=not wide)
-    load = to_dtype(no, h.dtype)[..., None, None] * num_tx
+    no = as_real("no", no, gram.dtype.real_dtype, 1e-30, gram.shape[:-2], "h")
+    load = tf.cast(no, gram.dtype)[..., None, None] * num_tx
     identity = tf.eye(gram.shape[-1], dtype=h.dtype)
     return hpd_logdet(identity + gram / load) / math.log(2)
 
@@ -254,7 +257,8 @@ def stream_sinr(h_eq, f, w, no, r_w=None):
     noise = tf.reduce_sum(tf.math.real(tf.math.conj(w) * noise), -2)
     # Masked: the difference of the sum and the own power loses the interference where it is small.
     disturbance = tf.reduce_sum(power * (1 - own), [-2, -1])
-    disturbance += to_dtype(no, power.dtype)[..., None, None] * noise
+    no = as_real("no", no, power.dtype, 0.0, power.shape[:-4], "h_eq f")
+    disturbance += no[..., None, None] * noise
     disturbance = tf.where(disturbance > 0, disturbance, tf.ones_like(disturbance))
     return tf.reduce_sum(power * own, [-2, -1]) / disturbance
 

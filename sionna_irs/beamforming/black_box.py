@@ -15,7 +15,10 @@ __all__ = ["CNNPrecoder", "GramCNNPrecoder", "PilotCNNPrecoder"]
 class _ImagePrecoder(LinkLayer):
     """Base: a complex matrix as an image of two channels, 3x3 convolutions, dense layers."""
 
-    inputs = {"h": Input("complex", "num_users", "num_ant"), "no": Input("real", minimum=1e-30)}
+    inputs = {
+        "h": Input("complex", "num_users", "num_ant"),
+        "no": Input("real", minimum=1e-30, like="h"),
+    }
 
     def _make(self, shape, filters, widths):
         """The layers for images of `shape`; the last of the dense ones is linear."""
@@ -208,7 +211,10 @@ class PilotCNNPrecoder(_ImagePrecoder):
     TensorShape([3, 4, 2])
     """
 
-    inputs = {"y": Input("complex", "num_ant", "columns"), "no": Input("real", minimum=1e-30)}
+    inputs = {
+        "y": Input("complex", "num_ant", "columns"),
+        "no": Input("real", minimum=1e-30, like="y"),
+    }
 
     def __init__(self, pilots, num_ant, filters=(32, 64, 64), width=1024, **kwargs):
         kwargs.setdefault("precision", pilots.precision)

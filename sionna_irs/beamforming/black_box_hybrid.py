@@ -64,7 +64,7 @@ class BlackBoxHybrid(LinkLayer):
 
     inputs = {
         "y": Input("complex", "num_users", "num_rx_chains", "num_symbols"),
-        "no": Input("real", minimum=1e-30),
+        "no": Input("real", minimum=1e-30, like="y"),
         "gram": Input("complex", "num_chains", "num_chains"),
     }
 

@@ -71,7 +71,7 @@ class Calibrated(LinkLayer):
 
     inputs = {
         "x": Input("complex", "num_rows", "num_inputs"),
-        "no": Input("real", minimum=1e-30),
+        "no": Input("real", minimum=1e-30, like="x"),
     }
 
     def __init__(self, basis, row_net, axis="user", learned_loading=False, **kwargs):

@@ -76,8 +76,8 @@ class HybridSystem(LinkLayer):
 
     inputs = {
         "h": Input("complex", "num_users", "num_rx_ant", "num_tx_ant"),
-        "no": Input("real", minimum=1e-30),
-        "pilot_no": Input("real", minimum=1e-30),
+        "no": Input("real", minimum=1e-30, like="h"),
+        "pilot_no": Input("real", minimum=1e-30, like="h"),
     }
 
     def __init__(

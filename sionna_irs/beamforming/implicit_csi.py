@@ -60,7 +60,10 @@ class ImplicitCSIPrecoder(LinkLayer):
     TensorShape([3, 16, 2])
     """
 
-    inputs = {"y": Input("complex", "num_ant", "columns"), "no": Input("real", minimum=1e-30)}
+    inputs = {
+        "y": Input("complex", "num_ant", "columns"),
+        "no": Input("real", minimum=1e-30, like="y"),
+    }
 
     def __init__(self, estimator, mapping, basis=None, **kwargs):
         kwargs.setdefault("precision", estimator.precision)

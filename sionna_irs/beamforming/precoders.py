@@ -47,7 +47,10 @@ class Precoder(LinkLayer):
     TensorShape([5, 3, 2])
     """
 
-    inputs = {"h": Input("complex", "num_users", "num_tx_ant"), "no": Input("real", minimum=0)}
+    inputs = {
+        "h": Input("complex", "num_users", "num_tx_ant"),
+        "no": Input("real", minimum=0, like="h"),
+    }
     powers = ("total", "per_user")
 
     def __init__(self, power="total", **kwargs):

@@ -40,7 +40,7 @@ class Receiver(LinkLayer):
     inputs = {
         "y": Input("complex", "num_rx_ant"),
         "h": Input("complex", "num_rx_ant", "num_streams"),
-        "no": Input("real", minimum=0),
+        "no": Input("real", minimum=0, like=("y", "h")),
         "s": Input("complex", "num_rx_ant", "num_rx_ant"),
     }
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ..layer import Input, to_dtype
+from ..layer import Input, as_real
 from ..linalg import hpd_solve
 
 __all__ = [
@@ -25,7 +25,7 @@ HYBRID_INPUTS = {
     "h_eq": Input("complex", "num_users", "num_rx_chains", "num_chains"),
     "r_w": Input("complex", "num_users", "num_rx_chains", "num_rx_chains"),
     "gram": Input("complex", "num_chains", "num_chains"),
-    "no": Input("real", minimum=1e-30),
+    "no": Input("real", minimum=1e-30, like="h_eq"),
 }
 
 
@@ -119,7 +119,8 @@ def mmse_combiner(h_eq, f, r_w, no, error=None):
     >>> round(float(mmse_combiner(one, one, one, tf.constant(0.25))[0, 0, 0].numpy().real), 3)
     0.8
     """
-    root = tf.cast(tf.sqrt(to_dtype(no, h_eq.dtype.real_dtype)), h_eq.dtype)[..., None, None, None]
+    no = as_real("no", no, h_eq.dtype.real_dtype, 1e-30, h_eq.shape[:-3], "h_eq")
+    root = tf.cast(tf.sqrt(no), h_eq.dtype)[..., None, None, None]
     h = h_eq / root
     error = None if error is None else error / tf.square(root)
     return combine(h, f, received_fields(h, f), noise_covariance(f, r_w, error)) / root

@@ -62,7 +62,7 @@ class StructuredPrecoder(Precoder):
     TensorShape([4, 2])
     """
 
-    inputs = {**Precoder.inputs, "no": Input("real", minimum=1e-30)}
+    inputs = {**Precoder.inputs, "no": Input("real", minimum=1e-30, like="h")}
 
     def __init__(self, network=None, num_refine=0, **kwargs):
         if network is not None:

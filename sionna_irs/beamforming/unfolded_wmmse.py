@@ -77,7 +77,7 @@ class UnfoldedWMMSE(LinkLayer):
 
     inputs = {
         "h": Input("complex", "num_users", "num_ant"),
-        "no": Input("real", minimum=1e-30),
+        "no": Input("real", minimum=1e-30, like="h"),
     }
 
     def __init__(self, num_layers, num_ant, num_users=None, **kwargs):

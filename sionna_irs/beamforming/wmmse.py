@@ -104,7 +104,7 @@ class WMMSE(LinkLayer):
 
     inputs = {
         "h": Input("complex", "num_users", "num_tx_ant"),
-        "no": Input("real", minimum=1e-30),
+        "no": Input("real", minimum=1e-30, like="h"),
         "num_iter": Input("integer", minimum=1),
     }
 

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from sionna.phy.channel import ChannelModel
 
-from ..layer import require_integer
+from ..layer import Input, as_size, require_integer
 from ..surface.surface import as_frequencies
 from .graph import SurfaceGraph, push
 from .guards import (
@@ -18,7 +18,7 @@ from .guards import (
 )
 from .hops import CIRHop, MatrixHop, panel_order, user_axis
 from .matrices import hop_responses, link_matrices
-from .paths import CIR, join, sizes, spread, static, through_surface
+from .paths import CIR, join, sizes, spread, through_surface
 from .pruning import paths_for, prune_paths
 from .table import CIRTable, TableHop, common_pick
 
@@ -111,6 +111,8 @@ class SurfaceCIR(SurfaceGraph):
     TensorShape([8, 1, 2, 1, 1, 1, 14])
     """  # noqa: E501
 
+    inputs = {"batch_size": Input("size"), "num_time_steps": Input("size")}
+
     def __init__(
         self,
         hops,
@@ -180,7 +182,8 @@ class SurfaceCIR(SurfaceGraph):
             Hop -> :class:`CIR`, its antennas at surfaces in the order of our panels. A hop that
             is the same for all examples has batch 1, one that stands still has 1 time step.
         """
-        batch_size = static(batch_size)
+        batch_size = as_size("batch_size", batch_size)
+        num_time_steps = as_size("num_time_steps", num_time_steps)
         if self._pick is not None:
             index = self._pick(batch_size, index)
         elif index is not None:
@@ -376,10 +379,6 @@ class SurfaceCIR(SurfaceGraph):
     def call(self, batch_size, num_time_steps, sampling_frequency, policy=None):
         warn_if_normalized(self)
         warn_if_frequency_selective(self)
-        batch_size, num_time_steps = static(batch_size), static(num_time_steps)
-        for name, number in (("batch_size", batch_size), ("num_time_steps", num_time_steps)):
-            if isinstance(number, int) and number < 1:
-                raise ValueError(f"{name} = {number}; an integer of at least 1 is needed")
         cirs = self.draw(batch_size, num_time_steps, sampling_frequency)
         policy = self.policy if policy is None else policy
         controls = None

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from .. import random
 from ..arrays import require_array
-from ..layer import Input, LinkLayer, require_integer
+from ..layer import Input, LinkLayer, as_size, require_integer
 from .moments import HopMoments
 
 __all__ = ["ClusteredChannel"]
@@ -62,7 +62,10 @@ class ClusteredChannel(LinkLayer):
     TensorShape([5, 2, 8, 16])
     """
 
-    inputs = {"angles": Input("real", "num_users", "num_paths", 2)}
+    inputs = {
+        "batch_size": Input("size"),
+        "angles": Input("real", "num_users", "num_paths", 2),
+    }
 
     def __init__(
         self,
@@ -130,6 +133,7 @@ class ClusteredChannel(LinkLayer):
         >>> ClusteredChannel(irs.ULA(16), irs.ULA(8), num_users=2).draw_gains(5).shape
         TensorShape([5, 2, 8])
         """
+        batch_size = as_size("batch_size", batch_size)
         shape = [batch_size, self.num_users, self.num_paths]
         return random.complex_normal(shape, self.cdtype, self.path_power / self.num_paths)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from .. import random
 from ..arrays import require_array
-from ..layer import require_integer
+from ..layer import as_size, require_integer
 from .correlation import correlation_root, plane_wave_correlation, plane_wave_factors
 from .rician import RicianHop, correlate
 
@@ -128,7 +128,7 @@ class DoubleScatteringHop(RicianHop):
         -------
         tf.Tensor, [batch_size, T, rx, tx], complex
         """
-        steps = len(time_correlation)
+        batch_size, steps = as_size("batch_size", batch_size), len(time_correlation)
         (root,) = correlation_root("time_correlation", time_correlation, steps)
         sides = self._sides([batch_size, steps, self.num_rx_ant, self.num_tx_ant])
         root = tf.constant(root, self.cdtype)

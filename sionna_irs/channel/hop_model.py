@@ -8,7 +8,7 @@ import tensorflow as tf
 from sionna.phy.channel import ChannelModel
 
 from .. import random
-from ..layer import LinkLayer
+from ..layer import Input, LinkLayer
 
 __all__ = ["HopModel"]
 
@@ -56,6 +56,8 @@ class HopModel(LinkLayer):
     >>> a.shape, tau.shape
     (TensorShape([8, 1, 4, 1, 2, 2, 14]), TensorShape([8, 1, 1, 2]))
     """
+
+    inputs = {"batch_size": Input("size"), "num_time_steps": Input("size")}
 
     def __init__(self, hop, delay=0.0, mean_excess_delay=None, max_doppler=0.0, **kwargs):
         super().__init__(**kwargs)

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from .. import random
-from ..layer import to_dtype
+from ..layer import as_real
 
 __all__ = ["Links", "apply", "stack_users"]
 
@@ -92,6 +92,11 @@ def apply(h, x, no):
     -------
     tf.Tensor, [..., rx], complex
 
+    Raises
+    ------
+    TypeError, ValueError
+        For a `no` that is no real number of at least 0 and does not fit the batch.
+
     Examples
     --------
     >>> import tensorflow as tf, sionna_irs as irs
@@ -99,7 +104,7 @@ def apply(h, x, no):
     TensorShape([4, 3])
     """
     y = tf.linalg.matvec(h, x)
-    no = to_dtype(no, y.dtype.real_dtype)
+    no = as_real("no", no, y.dtype.real_dtype, 0.0, y.shape[:-1], "h x")
     if no.shape.rank:
         no = no[..., None]
     return y + random.complex_normal(tf.shape(y), y.dtype, no)

@@ -46,12 +46,6 @@ def sizes(tensor):
     return [dynamic[i] if n is None else n for i, n in enumerate(tensor.shape)]
 
 
-def static(value):
-    """A Python integer where the value is known, else the tensor."""
-    known = tf.get_static_value(value) if tf.is_tensor(value) else value
-    return value if known is None else int(known)
-
-
 def spread(cir, end, array):
     """The CIR with the waves at ``end`` ("rx" or "tx") written out as an antenna axis."""
     wave = cir.rx_wave if end == "rx" else cir.tx_wave

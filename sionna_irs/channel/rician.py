@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from .. import random
 from ..arrays import require_array
-from ..layer import LinkLayer
+from ..layer import Input, LinkLayer
 from .correlation import correlation_root
 from .moments import HopMoments, full_correlation
 
@@ -85,6 +85,8 @@ class RicianHop(LinkLayer):
     >>> irs.RicianHop(irs.ULA(2), irs.UPA(4, 4), k_factor=10.0)(8).shape
     TensorShape([8, 16, 2])
     """
+
+    inputs = {"batch_size": Input("size")}
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import random
-from ..layer import LinkLayer, require_integer
+from ..layer import Input, LinkLayer, require_integer
 from .room_images import CARRIERS, image_paths
 from .room_traced import traced_paths
 
@@ -150,6 +150,8 @@ class RoomChannel(LinkLayer):
     >>> h_dl.shape
     TensorShape([8, 4, 16])
     """
+
+    inputs = {"batch_size": Input("size")}
 
     def __init__(
         self,

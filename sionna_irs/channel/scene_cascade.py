@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from .. import random
 from ..arrays import ULA
-from ..layer import LinkLayer
+from ..layer import Input, LinkLayer
 from ..surface.ideal import IdealPhases
 from ..surface.pattern import IsotropicPattern
 from .cascaded import CascadedChannel
@@ -99,6 +99,8 @@ def _matrices(scene, carrier_frequency, places, area, spacing, antennas, num_pat
 
 class StoredHop(LinkLayer):
     """Matrices drawn from a store, [S, rx, tx]."""
+
+    inputs = {"batch_size": Input("size")}
 
     def __init__(self, matrices, num_users, **kwargs):
         super().__init__(**kwargs)

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from ..layer import Input, as_size
 from .graph import SurfaceGraph
 from .links import Links
 
@@ -101,6 +102,8 @@ class SurfaceChannel(SurfaceGraph):
     TensorShape([8, 4, 1])
     """
 
+    inputs = {"batch_size": Input("size")}
+
     def hop(self, name, hop):
         """Matrices as arrays [rx, tx]."""
         if isinstance(hop, tf.keras.layers.Layer) or callable(hop):
@@ -127,7 +130,7 @@ class SurfaceChannel(SurfaceGraph):
         Links
             ``{"tx>s1": [batch_size, N, tx], ...}``, complex.
         """
-        links = Links()
+        batch_size, links = as_size("batch_size", batch_size), Links()
         for name, hop in self.hops.items():
             if isinstance(hop, np.ndarray):
                 matrix = tf.constant(hop, self.cdtype)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import random
+from ..layer import as_size
 from .paths import CIR, sizes
 
 __all__ = ["CIRTable", "TableHop", "common_pick"]
@@ -100,6 +101,7 @@ class CIRTable(dict):
 
         Random users are different in every example.
         """
+        batch_size = as_size("batch_size", batch_size)
         if index is None:
             return random.distinct(batch_size, self.num_users, self.num_samples)
         index = tf.convert_to_tensor(index)

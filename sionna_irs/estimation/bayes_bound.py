@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..layer import as_number
+
 __all__ = ["bayes_nmse"]
 
 
@@ -84,8 +86,7 @@ def bayes_nmse(statistics, variance, num_nodes=110, num_radii=240):
     >>> round(10 * math.log10(bound), 3)
     -10.07
     """
-    if not variance > 0:
-        raise ValueError(f"variance = {variance}; a positive number is needed")
+    variance = as_number("variance", variance, minimum=1e-300)
     m = statistics.num_rx_ant
     if m < 2:
         raise ValueError(f"num_rx_ant = {m}; at least 2 is needed")

@@ -80,7 +80,7 @@ class ChainPilots(LinkLayer):
         "h_eq": Input("complex", "num_users", "num_rx_chains", "num_chains"),
         "r_w": Input("complex", "num_users", "num_rx_chains", "num_rx_chains"),
         "gram": Input("complex", "num_chains", "num_chains"),
-        "no": Input("real", minimum=0),
+        "no": Input("real", minimum=0, like="h_eq"),
     }
 
     def __init__(

@@ -61,7 +61,10 @@ class Denoiser(LinkLayer):
     TensorShape([5, 4, 9])
     """  # noqa: E501
 
-    inputs = {"u": Input("complex", "height", "width"), "variance": Input("real", minimum=0)}
+    inputs = {
+        "u": Input("complex", "height", "width"),
+        "variance": Input("real", minimum=0, like="u"),
+    }
 
     def __init__(self, network, output="wiener", entry_power=None, **kwargs):
         kwargs.setdefault("precision", network.precision)

@@ -62,7 +62,7 @@ class EquivalentLMMSEEstimator(LinkLayer):
 
     inputs = {
         "y": Input("complex", "num_users", "num_rx_chains", "slots"),
-        "no": Input("real", minimum=1e-30),
+        "no": Input("real", minimum=1e-30, like="y"),
         "covariance": Input("complex", "num_users", "num_chains", "num_chains"),
         "r_w": Input("complex", "num_users", "num_rx_chains", "num_rx_chains"),
     }

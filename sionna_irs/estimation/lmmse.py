@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from ..layer import as_number
 from ..linalg import hpd_solve
 from .ls import PilotEstimator
 
@@ -21,6 +22,7 @@ def _wiener_error(power, variance):
 
 def scalar_lmmse_nmse(statistics, variance):
     """NMSE of :class:`ScalarLMMSEEstimator`, float (arguments as :func:`ls_nmse`)."""
+    variance = as_number("variance", variance, minimum=0)
     cascade = statistics.num_elements * _wiener_error(statistics.rho_c, variance)
     direct = _wiener_error(statistics.rho_d, variance)
     return statistics.num_rx_ant * (cascade + direct) / statistics.total_power
@@ -36,6 +38,7 @@ def lmmse_nmse(statistics, variance):
     >>> round(10 * math.log10(nmse), 3)
     -9.76
     """
+    variance = as_number("variance", variance, minimum=0)
     along, across = (_wiener_error(e, variance) for e in statistics.eigenvalues)
     column = along + (statistics.num_rx_ant - 1) * across
     direct = statistics.num_rx_ant * _wiener_error(statistics.rho_d, variance)

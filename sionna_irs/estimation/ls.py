@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ..layer import Input, LinkLayer
+from ..layer import Input, LinkLayer, as_number
 
 __all__ = ["LSEstimator", "PilotEstimator", "ls_nmse"]
 
@@ -28,6 +28,7 @@ def ls_nmse(statistics, variance):
     >>> round(10 * math.log10(nmse), 3)
     -3.029
     """
+    variance = as_number("variance", variance, minimum=0)
     columns = statistics.num_elements + (statistics.rho_d > 0)
     return statistics.num_rx_ant * columns * variance / statistics.total_power
 
@@ -51,7 +52,10 @@ class PilotEstimator(LinkLayer):
     4
     """
 
-    inputs = {"y": Input("complex", "num_rx_ant", "num_patterns"), "no": Input("real", minimum=0)}
+    inputs = {
+        "y": Input("complex", "num_rx_ant", "num_patterns"),
+        "no": Input("real", minimum=0, like="y"),
+    }
 
     def __init__(self, pilots, **kwargs):
         kwargs.setdefault("precision", pilots.precision)

@@ -5,7 +5,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-from ..layer import Input
+from ..layer import Input, as_number
 from .ls import PilotEstimator
 
 __all__ = [
@@ -233,6 +233,7 @@ def ofdm_ls_nmse(frequency_covariance, num_elements, variance, element_covarianc
     >>> round(10 * math.log10(ofdm_ls_nmse((c * c, c), 16, variance=1 / 17)), 3)
     -12.304
     """
+    variance = as_number("variance", variance, minimum=0)
     matrices, _, total = _powers(frequency_covariance, num_elements, element_covariance)
     return float(matrices.shape[1] * (num_elements + len(matrices) - 1) * variance / total)
 
@@ -270,8 +271,7 @@ def ofdm_lmmse_nmse(
     >>> round(10 * math.log10(ofdm_lmmse_nmse((c * c, c), 16, variance=1 / 17)), 3)
     -14.802
     """
-    if not 0 < variance < np.inf:
-        raise ValueError(f"variance = {variance}; a positive finite number is needed")
+    variance = as_number("variance", variance, minimum=1e-300)
     matrices, eigenvalues, total = _powers(frequency_covariance, num_elements, element_covariance)
     chosen = _subcarriers(pilot_subcarriers, matrices.shape[1])
     error = _FrequencyBasis.of(matrices[0], chosen).error(eigenvalues, variance)
@@ -333,7 +333,7 @@ class OFDMLMMSEEstimator(PilotEstimator):
 
     inputs = {
         "y": Input("complex", "num_pilot_subcarriers", "num_rx_ant", "num_patterns"),
-        "no": Input("real", minimum=0),
+        "no": Input("real", 1, minimum=0, like="y"),
     }
 
     def __init__(
@@ -362,11 +362,6 @@ class OFDMLMMSEEstimator(PilotEstimator):
 
     def refine(self, u_ls, variance):
         """Filter the cascaded columns and the direct column."""
-        if variance.shape.rank > 2 and variance.shape[-3] not in (1, None):
-            raise ValueError(
-                f"no has shape {tuple(variance.shape[:-2])}; its last dimension must be 1, the "
-                "same noise on all subcarriers"
-            )
         n = self.pilots.num_elements
         u_hat, err_var = self._filter(u_ls[..., :n], variance, self._cascade, *self._elements)
         if err_var.shape[-1] == 1:

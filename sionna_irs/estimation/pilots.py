@@ -59,7 +59,10 @@ class SurfacePilots(LinkLayer):
     TensorShape([3, 4, 9])
     """
 
-    inputs = {"u": Input("complex", "num_rx_ant", "num_columns"), "no": Input("real", minimum=0)}
+    inputs = {
+        "u": Input("complex", "num_rx_ant", "num_columns"),
+        "no": Input("real", minimum=0, like="u"),
+    }
 
     def __init__(self, num_elements, num_patterns, pilot_len=1, direct=True, **kwargs):
         super().__init__(**kwargs)

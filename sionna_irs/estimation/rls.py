@@ -64,7 +64,12 @@ class RLSEstimator(LinkLayer):
     TensorShape([5, 3, 2, 4])
     """
 
-    inputs = {"y": Input("complex", "rows", "slots"), "no": Input("real", minimum=1e-30)}
+    @property
+    def inputs(self):
+        """Of uplink pilots there is no axis of users."""
+        users = () if self.pilots.mode == "uplink" else ("users",)
+        y = Input("complex", *users, "rows", "slots")
+        return {"y": y, "no": Input("real", minimum=1e-30, like="y")}
 
     def __init__(self, pilots, forgetting=1.0, loading=10.0, **kwargs):
         kwargs.setdefault("precision", pilots.precision)

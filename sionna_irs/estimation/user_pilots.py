@@ -46,7 +46,10 @@ class UserPilots(LinkLayer):
     TensorShape([3, 8, 4])
     """
 
-    inputs = {"h": Input("complex", "num_rx_ant", "num_users"), "no": Input("real", minimum=0)}
+    inputs = {
+        "h": Input("complex", "num_rx_ant", "num_users"),
+        "no": Input("real", minimum=0, like="h"),
+    }
 
     def __init__(self, num_users, num_symbols, trainable=False, initial=None, **kwargs):
         super().__init__(**kwargs)
@@ -115,7 +118,10 @@ class UserLSEstimator(LinkLayer):
     array([1., 1.], dtype=float32)
     """
 
-    inputs = {"y": Input("complex", "num_rx_ant", "num_symbols"), "no": Input("real", minimum=0)}
+    inputs = {
+        "y": Input("complex", "num_rx_ant", "num_symbols"),
+        "no": Input("real", minimum=0, like="y"),
+    }
 
     def __init__(self, pilots, **kwargs):
         kwargs.setdefault("precision", pilots.precision)
@@ -227,7 +233,10 @@ class UserLMMSEEstimator(LinkLayer):
     TensorShape([3, 8, 4])
     """
 
-    inputs = {"y": Input("complex", "num_rx_ant", "num_symbols"), "no": Input("real", minimum=0)}
+    inputs = {
+        "y": Input("complex", "num_rx_ant", "num_symbols"),
+        "no": Input("real", minimum=0, like="y"),
+    }
 
     def __init__(self, pilots, powers, **kwargs):
         kwargs.setdefault("precision", pilots.precision)

@@ -100,7 +100,10 @@ class SurfaceAutoencoder(LinkLayer):
     TensorShape([3, 1, 4])
     """
 
-    inputs = {"messages": Input("integer", "batch", "block"), "power": Input("real", minimum=0)}
+    inputs = {
+        "messages": Input("integer", "batch", "block"),
+        "power": Input("real", "batch", "block", minimum=0, like="messages"),
+    }
 
     def __init__(
         self,

@@ -148,14 +148,14 @@ def slow_turns(period, num_symbols=80):
 
 @pytest.mark.parametrize("forgetting", [1.0, 0.98])
 def test_rls_is_stable_over_long_runs(forgetting):
-    y = cplx(4, 80)
+    y = cplx(1, 4, 80)
     for period in (16, 80):
         for precision, dtype, bound in (("double", complex, 1e-12), ("single", "complex64", 1e-5)):
             pilots = ChainPilots(16, 80, initial=slow_turns(period), precision=precision)
             wanted = twin.regularised_ls(y, slow_turns(period) / 4, forgetting, 0.01 * 0.1)
             found = RLSEstimator(pilots, forgetting, loading=0.01)(y.astype(dtype), 0.1)
             assert relative(found, wanted) < bound
-    y = cplx(4, 100)
+    y = cplx(1, 4, 100)
     found = RLSEstimator(ChainPilots(16, 100), 1.0, 0.01)(y.astype("complex64"), 0.1)
     assert relative(found, twin.regularised_ls(y, slow_turns(100, 100) / 4, 1.0, 0.001)) < 1e-5
 

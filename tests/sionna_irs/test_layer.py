@@ -14,7 +14,7 @@ from sionna_irs.layer import Input, LinkLayer
 class Gain(LinkLayer):
     """y = a x + no, with a trainable gain per antenna."""
 
-    inputs = {"x": Input("complex", "num_ant"), "no": Input("real", minimum=0)}
+    inputs = {"x": Input("complex", "num_ant"), "no": Input("real", minimum=0, like="x")}
 
     def __init__(self, num_ant, offsets=(1, 2), **kwargs):
         super().__init__(**kwargs)
@@ -87,8 +87,12 @@ def test_casting():
         (lambda g, x: g(x[:, :2]), ValueError, r"\(2, 2\): dimension -1 is 2, must be num_ant"),
         (lambda g, x: g(x[:0]), ValueError, r"x has shape \(0, 3\): empty"),
         (lambda g, x: g(x * np.nan), ValueError, r"x holds .*nan.* at index \[0, 0\]"),
-        (lambda g, x: g(x, -1.0), ValueError, "no = -1.0; at least 0"),
-        (lambda g, x: g(x, 1j), TypeError, "no = 1j is complex"),
+        (
+            lambda g, x: g(x, -1.0),
+            ValueError,
+            "no = -1.0; a real number of at least 0, or a tensor that broadcasts to the batch",
+        ),
+        (lambda g, x: g(x, 1j), TypeError, "no = 1j; a real number"),
         (lambda g, x: g(np.ones([], complex)), ValueError, "rank at least 1"),
         (lambda g, x: g(x, no="loud"), TypeError, "no = 'loud'"),
         (lambda g, x: Gain(3, precision="half"), ValueError, "'single' or 'double'"),

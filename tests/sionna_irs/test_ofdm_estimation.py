@@ -240,7 +240,7 @@ def test_noise_variances_of_a_batch():
         alone, alone_var = estimator(y[b], no[b, 0])
         np.testing.assert_allclose(u_hat[b], alone, atol=1e-12)
         np.testing.assert_allclose(err_var[b], alone_var, atol=1e-12)
-    with pytest.raises(ValueError, match=r"no has shape \(3, 2\); its last dimension must be 1"):
+    with pytest.raises(ValueError, match=r"no has shape \(3, 2\); .* the batch \(3, 1\) of y"):
         estimator(y, np.ones([3, 2]))
 
 
@@ -315,13 +315,13 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="holds 2 matrices; 1 for pilots with direct = False"):
         OFDMLMMSEEstimator(irs.SurfacePilots(3, 4, direct=False), (c, c))
     estimator = OFDMLMMSEEstimator(pilots, (c, c), e, [0, 2])
-    with pytest.raises(ValueError, match="no = -0.1; at least 0 is needed"):
+    with pytest.raises(ValueError, match="no = -0.1; a real number of at least 0"):
         estimator(cplx(2, 2, 2, 4), -0.1)
     with pytest.raises(ValueError, match="must be num_pilot_subcarriers = 2"):
         estimator(cplx(2, 5, 2, 4), 0.1)
     with pytest.raises(ValueError, match="must be num_patterns = 4"):
         estimator(cplx(2, 2, 2, 5), 0.1)
-    with pytest.raises(ValueError, match="variance = 0.0; a positive"):
+    with pytest.raises(ValueError, match="variance = 0.0; a real number above 0"):
         ofdm_lmmse_nmse((c, c), 3, 0.0)
     with pytest.raises(ValueError, match="2 delays and 1 powers"):
         delay_covariance([0.0, 1.0], [1.0], [0.0])

@@ -124,7 +124,10 @@ def detection(cfg):
     class Detector(LinkLayer):
         """A receiver as a basis: channels and observation in one matrix."""
 
-        inputs = {"x": Input("complex", "num_rx_ant", "num_columns"), "no": Input("real")}
+        inputs = {
+            "x": Input("complex", "num_rx_ant", "num_columns"),
+            "no": Input("real", minimum=0, like="x"),
+        }
 
         def __init__(self, receiver, **kwargs):
             super().__init__(**kwargs)

@@ -166,5 +166,5 @@ def test_bad_arguments():
             irs.RZFPrecoder(regularization=alpha)
     with pytest.raises(ValueError, match=r"h has shape \(2, 5, 4\): zero forcing needs at most"):
         irs.ZFPrecoder()(cplx(2, 5, 4), 0.1)
-    with pytest.raises(ValueError, match="no = -1.0; at least 0"):
+    with pytest.raises(ValueError, match="no = -1.0; a real number of at least 0"):
         irs.RZFPrecoder()(cplx(2, 3, 4), -1.0)

@@ -156,5 +156,5 @@ def test_bad_arguments():
         irs.LMMSEReceiver()(y, h, 0.1, cplx(3, 4, 3))
     with pytest.raises(TypeError, match="s has dtype float"):
         irs.LMMSEReceiver()(y, h, 0.1, np.ones([3, 4, 4]))
-    with pytest.raises(ValueError, match="no = -0.5; at least 0"):
+    with pytest.raises(ValueError, match="no = -0.5; a real number of at least 0"):
         irs.LMMSEReceiver()(y, h, -0.5)
