@@ -12,8 +12,12 @@ import dataclasses
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
+from sionna.phy import config, dtypes
 from sionna.phy.utils import ebnodb2no
+
+from .arguments import as_number, as_real, is_tensor
 
 __all__ = [
     "LinkBudget",
@@ -31,21 +35,17 @@ _BOLTZMANN = 1.380649e-23
 _LIGHT_SPEED = 299792458.0
 
 
-def _finite(name, value):
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{name} = {value!r}; a finite number is needed")
-    return float(value)
+# The smallest number above 0.
+_LEAST = 5e-324
 
 
 def _positive(name, value):
-    if _finite(name, value) <= 0:
-        raise ValueError(f"{name} = {value!r}; a positive number is needed")
-    return float(value)
+    return as_number(name, value, minimum=_LEAST)
 
 
 def db_to_linear(value_db):
     """10^(x/10), float."""
-    return 10.0 ** (_finite("value_db", value_db) / 10)
+    return 10.0 ** (as_number("value_db", value_db) / 10)
 
 
 def linear_to_db(value):
@@ -122,7 +122,7 @@ def log_distance_path_gain(distance, exponent, reference_gain_db, reference_dist
     -51.0
     """
     ratio = _positive("distance", distance) / _positive("reference_distance", reference_distance)
-    return db_to_linear(reference_gain_db) * ratio ** -_finite("exponent", exponent)
+    return db_to_linear(reference_gain_db) * ratio ** -as_number("exponent", exponent)
 
 
 def ebno_db_to_no(ebno_db, num_bits_per_symbol, coderate=1.0, precision=None):
@@ -156,13 +156,47 @@ def ebno_db_to_no(ebno_db, num_bits_per_symbol, coderate=1.0, precision=None):
     """
     if not 0 < coderate <= 1:
         raise ValueError(f"coderate = {coderate}; a number in (0, 1] is needed")
+    dtype = _real_dtype(precision)  # Sionna takes Python numbers through single precision
+    ebno_db, coderate = as_real("ebno_db", ebno_db, dtype), as_real("coderate", coderate, dtype)
     return ebnodb2no(ebno_db, num_bits_per_symbol, coderate, precision=precision)
 
 
-def snr_db_to_no(snr_db):
-    """Noise variance for unit transmit power, 10^(-SNR/10), from a real number or tensor [dB]."""
-    snr_db = tf.convert_to_tensor(float(snr_db) if isinstance(snr_db, int) else snr_db)
-    return tf.pow(tf.cast(10, snr_db.dtype), -snr_db / 10)
+def snr_db_to_no(snr_db, precision=None):
+    r"""Noise variance for unit transmit power, :math:`N_0=10^{-\mathrm{SNR}/10}`.
+
+    Parameters
+    ----------
+    snr_db : float, array or tensor, [...], real
+        SNR [dB].
+    precision : "single", "double" or None
+        None keeps that of a tensor or array of floats; numbers take Sionna's ``config.precision``.
+
+    Returns
+    -------
+    tf.Tensor, [...], real
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no finite real number.
+
+    Examples
+    --------
+    >>> import sionna_irs as irs
+    >>> float(irs.snr_db_to_no(20, precision="double"))
+    0.01
+    """
+    dtype = _real_dtype(precision)
+    if precision is None and (is_tensor(snr_db) or isinstance(snr_db, np.ndarray)):
+        own = tf.as_dtype(snr_db.dtype)
+        dtype = own if own.is_floating else dtype
+    snr_db = as_real("snr_db", snr_db, dtype)
+    return tf.pow(tf.constant(10, dtype), -snr_db / 10)
+
+
+def _real_dtype(precision):
+    """Of a precision, Sionna's own where it is None."""
+    return config.tf_rdtype if precision is None else dtypes[precision]["tf"]["rdtype"]
 
 
 @keras.saving.register_keras_serializable("sionna_irs")
@@ -206,8 +240,8 @@ class LinkBudget:
     temperature: float = 290.0
 
     def __post_init__(self):
-        _finite("tx_power_dbm", self.tx_power_dbm)
-        _finite("noise_figure_db", self.noise_figure_db)
+        as_number("tx_power_dbm", self.tx_power_dbm)
+        as_number("noise_figure_db", self.noise_figure_db)
         _positive("bandwidth_hz", self.bandwidth_hz)
         _positive("temperature", self.temperature)
 

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from sionna.phy import config
 
-from .inputs import Input, as_number, as_real, as_size, is_tensor, require_integer, to_dtype
+from .arguments import as_number, as_real, as_size, is_tensor, require_integer, to_dtype
+from .inputs import Input
 from .serial import deserialize_arguments, recorded_arguments, serialize_arguments
 
 __all__ = [

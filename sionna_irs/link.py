@@ -93,6 +93,8 @@ class Link(LinkLayer, keras.Model):
 
     _first_call = None  # its arguments, for the file
 
+    inputs = {"batch_size": Input("size")}
+
     def __init__(self, *, precision=None, **kwargs):
         super().__init__(precision=precision, **kwargs)
         random.install()

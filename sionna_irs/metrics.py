@@ -5,10 +5,13 @@ Sums are returned as (numerator, denominator), the form in which simulations col
 
 import math
 
+import numpy as np
 import tensorflow as tf
+from sionna.phy import config
 
-from .layer import as_real, to_dtype
+from .arguments import as_real, is_tensor, to_dtype
 from .linalg import hpd_logdet
+from .linalg.scale import divide, unit_scale
 
 __all__ = [
     "equal_power_rate",
@@ -68,7 +71,8 @@ def nmse_per_sample(h_hat, h):
     Returns
     -------
     (numerator, denominator) : tf.Tensor, [], real
-        Sum of the ratios and the number of samples.
+        Sum of the ratios and the number of samples. A sample of zeros counts 0 where it is
+        estimated as such, else infinity.
 
     Examples
     --------
@@ -79,7 +83,12 @@ def nmse_per_sample(h_hat, h):
     [1.0, 4.0]
     """
     axes = list(range(1, h.shape.rank))
-    ratio = _power(h_hat - h, axes) / _power(h, axes)
+    rest = h_hat - h
+    h, scale = unit_scale(h, axes)
+    error, power = _power(divide(rest, scale), axes), _power(h, axes)
+    there = power > 0
+    never = tf.where(error > 0, tf.constant(np.inf, error.dtype), 0)
+    ratio = tf.where(there, error / tf.where(there, power, 1), never)
     return tf.reduce_sum(ratio), tf.cast(tf.size(ratio), ratio.dtype)
 
 
@@ -107,9 +116,16 @@ def sinr(h, v, no):
     >>> sinr(eye, eye, tf.constant(0.5)).numpy()
     array([2., 2.], dtype=float32)
     """
-    signal, interference = _signal_and_interference(tf.linalg.matmul(h, v))
+    field, scale = unit_scale(tf.linalg.matmul(h, v), [-1])
+    signal, interference = _signal_and_interference(field)
     no = as_real("no", no, signal.dtype, 0.0, signal.shape[:-1], "h v")
-    return signal / (interference + no[..., None])
+    return signal / (interference + _noise(no[..., None], scale[..., 0]))
+
+
+def _noise(no, scale):
+    """no / scale^2 within the range of the dtype and, for an SINR that is finite, above 0."""
+    low, high = (1e-18, 1e36) if scale.dtype == tf.float32 else (1e-150, 1e300)
+    return tf.clip_by_value(no / scale / scale, low, high)
 
 
 def _signal_and_interference(field):
@@ -142,13 +158,12 @@ def receive_sinr(w, h, no):
     >>> receive_sinr(eye, eye, tf.constant(0.5)).numpy()
     array([2., 2.], dtype=float32)
     """
+    w, _ = unit_scale(tf.convert_to_tensor(w), [-1])
+    h, scale = unit_scale(tf.convert_to_tensor(h))
     signal, interference = _signal_and_interference(tf.linalg.matmul(w, h))
     no = as_real("no", no, signal.dtype, 0.0, signal.shape[:-1], "w h")
-    return signal / (interference + no[..., None] * _power(w, -1))
-
-
-def _log2(x):
-    return tf.math.log(x) / math.log(2)
+    disturbance = interference + _noise(no[..., None], scale[..., 0]) * _power(w, -1)
+    return signal / tf.where(disturbance > 0, disturbance, 1)
 
 
 def sum_rate(h, v, no, weights=None):
@@ -178,8 +193,9 @@ def sum_rate(h, v, no, weights=None):
 
 
 def siso_capacity(snr):
-    """log2(1 + snr) [bit/s/Hz] of a real tensor."""
-    return _log2(1 + snr)
+    """log2(1 + snr) [bit/s/Hz] of a real tensor, or of a number in Sionna's precision."""
+    snr = snr if is_tensor(snr) else as_real("snr", snr, config.tf_rdtype)
+    return tf.math.log1p(snr) / math.log(2)
 
 
 def equal_power_rate(h, no):
@@ -206,11 +222,12 @@ def equal_power_rate(h, no):
     """
     num_tx = h.shape[-1]
     wide = h.shape[-2] <= num_tx
+    h, scale = unit_scale(tf.convert_to_tensor(h))
     gram = tf.linalg.matmul(h, h, adjoint_b=wide, adjoint_a=not wide)
-    no = as_real("no", no, gram.dtype.real_dtype, 1e-30, gram.shape[:-2], "h")
-    load = tf.cast(no, gram.dtype)[..., None, None] * num_tx
+    no = as_real("no", no, scale.dtype, 1e-30, gram.shape[:-2], "h")
+    load = _noise(no[..., None, None], scale) * num_tx
     identity = tf.eye(gram.shape[-1], dtype=h.dtype)
-    return hpd_logdet(identity + gram / load) / math.log(2)
+    return hpd_logdet(identity + divide(gram, load)) / math.log(2)
 
 
 def stream_sinr(h_eq, f, w, no, r_w=None):
@@ -247,8 +264,8 @@ def stream_sinr(h_eq, f, w, no, r_w=None):
     array([[2., 2.]], dtype=float32)
     """
     users, streams = f.shape[-3], f.shape[-1]
-    size = tf.reduce_max(_entry_powers(tf.stop_gradient(w)), -2, keepdims=True)
-    w = w / tf.cast(tf.sqrt(tf.where(size > 0, size, tf.ones_like(size))), w.dtype)
+    w, _ = unit_scale(tf.convert_to_tensor(w), [-2])
+    h_eq, scale = unit_scale(tf.convert_to_tensor(h_eq))
     rows = tf.linalg.matmul(w, h_eq, adjoint_a=True)
     # [..., K, N_s, v, j]: stream j of user v at the combiner l of user k.
     power = _entry_powers(tf.einsum("...kln,...vnj->...klvj", rows, f))
@@ -258,7 +275,7 @@ def stream_sinr(h_eq, f, w, no, r_w=None):
     # Masked: the difference of the sum and the own power loses the interference where it is small.
     disturbance = tf.reduce_sum(power * (1 - own), [-2, -1])
     no = as_real("no", no, power.dtype, 0.0, power.shape[:-4], "h_eq f")
-    disturbance += no[..., None, None] * noise
+    disturbance += _noise(no[..., None, None], scale[..., 0]) * noise
     disturbance = tf.where(disturbance > 0, disturbance, tf.ones_like(disturbance))
     return tf.reduce_sum(power * own, [-2, -1]) / disturbance
 

@@ -181,7 +181,8 @@ class _Backend:
 
     def __init__(self, example):
         if tf.is_tensor(example):
-            self.sqrt = tf.sqrt
+            # A root of 0 has no gradient.
+            self.sqrt = lambda x: tf.sqrt(tf.maximum(x, 1e-30))
             self.q = lambda x: 0.5 * tf.math.erfc(x / math.sqrt(2))
         else:
             from scipy.special import erfc

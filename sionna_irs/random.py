@@ -211,7 +211,10 @@ def complex_normal(shape, dtype=tf.complex64, variance=1.0):
     """
     rdtype = tf.as_dtype(dtype).real_dtype
     re, im = box_muller(config.tf_rng, as_shape(shape), rdtype)
-    scale = tf.sqrt(to_dtype(variance, rdtype) / 2)
+    if tf.is_tensor(variance):
+        scale = tf.sqrt(tf.cast(variance, rdtype) / 2)
+    else:  # its root may be in the range of the dtype where the variance is not
+        scale = to_dtype(np.sqrt(np.asarray(variance) / 2), rdtype)
     return tf.complex(scale * re, scale * im)
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from .. import random
 from ..channel.links import Links
-from ..layer import LinkLayer, require_integer
+from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
 from ..surface.discrete import quantize_phase
 
@@ -41,6 +41,8 @@ class RandomPhases(LinkLayer):
     >>> irs.RandomPhases()(channel.draw(3))["s1"].shape
     TensorShape([3, 8])
     """
+
+    inputs = {"links": Input("links")}
 
     def call(self, links):
         return {
@@ -84,6 +86,8 @@ class AlignedPhases(LinkLayer):
     >>> irs.AlignedPhases()(channel.draw(3))["s1"].shape
     TensorShape([3, 8])
     """
+
+    inputs = {"links": Input("links")}
 
     def __init__(self, num_iter=10, **kwargs):
         super().__init__(**kwargs)
@@ -145,6 +149,8 @@ class CoordinateAscent(LinkLayer):
     >>> irs.CoordinateAscent(num_bits=1)(channel.draw(3))["s1"].shape
     TensorShape([3, 8])
     """
+
+    inputs = {"links": Input("links")}
 
     def __init__(self, num_bits=None, num_iter=8, **kwargs):
         super().__init__(**kwargs)

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from ..layer import LinkLayer, require_integer
+from ..layer import Input, LinkLayer, require_integer
 from ..surface.discrete import quantize_phase
 from .policies import CoordinateAscent
 from .wideband import unit_phasor, wideband_cascade
@@ -63,6 +63,8 @@ class RateCoordinateAscent(LinkLayer):
     >>> irs.RateCoordinateAscent(snr=0.1, num_bits=2, num_iter=2)(links)["s1"].shape
     TensorShape([3, 8])
     """
+
+    inputs = {"links": Input("links")}
 
     def __init__(self, snr, num_bits=None, num_iter=8, start=None, **kwargs):
         super().__init__(**kwargs)

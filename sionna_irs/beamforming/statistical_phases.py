@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from ..channel.double_statistics import DoubleSurfaceStatistics
-from ..layer import LinkLayer, require_integer
+from ..layer import Input, LinkLayer, require_integer
 from .unit_modulus import PowerIteration
 from .wideband import unit_phasor
 
@@ -50,6 +50,8 @@ class StatisticalPhases(LinkLayer):
     >>> irs.StatisticalPhases(channel)(channel.draw(3))["s2"].shape
     TensorShape([3, 16])
     """
+
+    inputs = {"links": Input("links")}
 
     def __init__(self, channel, solver=None, num_iter=10, num_starts=4, **kwargs):
         super().__init__(**kwargs)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from ..layer import LinkLayer, require_integer
+from ..layer import Input, LinkLayer, require_integer
 from .policies import RandomPhases
 from .surface_factors import end_to_end, surface_factors, surface_order
 from .unit_modulus import ElementWise, PowerIteration, iterate, round_phasor
@@ -57,6 +57,8 @@ class AlternatingDesign(LinkLayer):
     >>> Best(1, (irs.RandomPhases(),) * 5)(links)["s1"].shape
     TensorShape([3, 8])
     """
+
+    inputs = {"links": Input("links")}
 
     # Whether axes between the batch and the matrix, such as users, may share the surfaces.
     shared_axes = False

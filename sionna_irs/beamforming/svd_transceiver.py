@@ -6,7 +6,7 @@ import warnings
 
 import tensorflow as tf
 
-from ..layer import to_dtype
+from ..layer import as_real
 from ..linalg import svd
 from .water_filling import water_filling
 
@@ -95,7 +95,8 @@ def svd_water_filling(h, *, no):
     scale = tf.where(scale > 0, scale, 1)
     s, u, v = svd(h / tf.cast(scale, h.dtype))
     s *= scale[..., 0]
-    gains = tf.square(s / tf.sqrt(to_dtype(no, s.dtype)[..., None]))
+    no = as_real("no", no, s.dtype, 1e-30, h.shape[:-2], "h")
+    gains = tf.square(s / tf.sqrt(no)[..., None])
     # A gain of zero costs much, not infinity. Only differences of costs count, and the smallest
     # cost as 0 leaves room for the power of 1 at every SNR.
     floor = tf.maximum(1e-12 * gains[..., :1], s.dtype.as_numpy_dtype(1e-30))

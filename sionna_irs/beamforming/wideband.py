@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from ..channel.links import Links
-from ..layer import LinkLayer, require_integer
+from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
 from ..surface.discrete import quantize_phase
 from .policies import CoordinateAscent
@@ -98,6 +98,8 @@ class StrongestTap(LinkLayer):
     >>> StrongestTap(num_bits=2)(links)["s1"].shape
     TensorShape([3, 8])
     """
+
+    inputs = {"links": Input("links")}
 
     def __init__(self, num_bits=None, num_iter=10, **kwargs):
         super().__init__(**kwargs)
@@ -194,6 +196,8 @@ class RateAscent(LinkLayer):
     >>> RateAscent(snr=0.1, num_iter=5)(links)["s1"].shape
     TensorShape([3, 8])
     """
+
+    inputs = {"links": Input("links")}
 
     def __init__(self, snr, num_iter=200, learning_rate=0.1, start=None, **kwargs):
         super().__init__(**kwargs)

@@ -16,7 +16,7 @@ _FLOOR = 1e-6
 
 def _first_and_last(a, tau):
     """(energy, first delay, last delay) of the paths that count, [B, R, T, P] and [B, R, T, 1]."""
-    energy = path_energy(a)
+    energy = path_energy(a, common=True)
     tau = tf.broadcast_to(tau, tf.shape(energy))
     counts = energy > _FLOOR * tf.reduce_sum(energy, -1, keepdims=True)
     first = tf.reduce_min(tf.where(counts, tau, tau.dtype.max), -1, keepdims=True)

@@ -5,6 +5,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from ..layer import to_dtype
+
 __all__ = ["HopMoments", "full_correlation"]
 
 
@@ -67,4 +69,4 @@ class HopMoments:
         mean, inside, outside = (tf.constant(x, q.dtype) for x in (mean, inside, outside))
         kept = tf.linalg.matmul(tf.linalg.matmul(mean, q), mean, adjoint_b=True)
         trace = tf.reduce_sum(tf.linalg.matrix_transpose(inside) * q, [-2, -1])
-        return kept + tf.cast(self.variance, q.dtype) * trace[..., None, None] * outside
+        return kept + to_dtype(self.variance, q.dtype) * trace[..., None, None] * outside

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from ..linalg.scale import unit_scale
+
 __all__ = ["CIR"]
 
 
@@ -199,8 +201,13 @@ def larger(a, b):
     return tf.maximum(a, b)
 
 
-def path_energy(a):
-    """Energy of every path over antennas and time steps [B, R, T, P], real."""
+def path_energy(a, common=False):
+    """Energy of every path over antennas and time steps [B, R, T, P], real.
+
+    In a unit of every example, or of all examples together, in which squares neither vanish nor
+    overflow.
+    """
+    a, _ = unit_scale(a, range(0 if common else 1, 7))
     return tf.reduce_sum(tf.square(tf.abs(a)), [2, 4, 6])
 
 

@@ -3,9 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
+from ..linalg.scale import divide
 from .lmmse import _StatisticalEstimator
+from .wiener import wiener
 
 __all__ = ["BayesEstimator"]
+
+# Of the variance of an entry over its mean power.
+_LEAST, _LARGEST = 1e-9, 1e9
 
 
 class BayesEstimator(_StatisticalEstimator):
@@ -64,9 +69,11 @@ class BayesEstimator(_StatisticalEstimator):
             if not isinstance(value, int) or value < 2:
                 raise ValueError(f"{name} = {value!r}; an integer of at least 2 is needed")
         nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
-        self._r = (nodes + 1) * 2.5 * np.sqrt(statistics.rho_h)
-        with np.errstate(divide="ignore"):
-            self._log_prior = np.log(weights * self._r) - self._r**2 / statistics.rho_h
+        # In units of the root mean powers of f and of G.
+        self._r = (nodes + 1) * 2.5
+        self._log_prior = np.log(weights * self._r) - self._r**2
+        k_factor = statistics.k_factor
+        self._a, self._s2 = np.sqrt(k_factor / (k_factor + 1)), 1 / (k_factor + 1)
 
     def posterior(self, s_abs, y_power, variance):
         """W, C and the mean squared error of a column, from its sufficient statistics.
@@ -74,7 +81,8 @@ class BayesEstimator(_StatisticalEstimator):
         Parameters
         ----------
         s_abs, y_power : tf.Tensor, [...], real
-            abs(S) and the squared norm of the column.
+            abs(S) and the squared norm of the column, both in units of a mean power of 1 per
+            entry, :math:`\rho_c`; so are the results.
         variance : tf.Tensor, broadcasts to [...], real
             sigma^2.
 
@@ -83,10 +91,10 @@ class BayesEstimator(_StatisticalEstimator):
         w, c, error : tf.Tensor, [...], real
         """
         m = self.num_rx_ant
-        a, s2 = self.statistics.a, self.statistics.s**2
+        a, s2 = self._a, self._s2
         r, log_prior = (tf.constant(x, self.rdtype) for x in (self._r, self._log_prior))
         s_abs, y_power, variance = (x[..., None] for x in (s_abs, y_power, variance))
-        v = s2 * tf.square(r) + variance
+        v = tf.maximum(s2 * tf.square(r) + variance, _LEAST)
         kappa = 2 * a * r * s_abs / v
         i0e = tf.math.bessel_i0e(kappa)
         across = tf.maximum(y_power - tf.square(s_abs) / m, 0)
@@ -94,32 +102,39 @@ class BayesEstimator(_StatisticalEstimator):
         log_weight = log_prior - m * tf.math.log(v) - (across + along) / v + tf.math.log(i0e)
         weight = tf.nn.softmax(log_weight, -1)
         g = s2 * tf.square(r) / v
-        rest = (1 - g) * a * r
+        rest = variance / v * a * r
         turned = rest * tf.math.bessel_i1e(kappa) / i0e
-        w, c = tf.reduce_sum(weight * g, -1), tf.reduce_sum(weight * turned, -1)
-        power = tf.square(g) * y_power + 2 * g * turned * s_abs + m * tf.square(rest)
-        power += m * g * variance
-        mean_power = tf.reduce_sum(weight * power, -1)
-        s_abs, y_power = s_abs[..., 0], y_power[..., 0]
-        square_mean = tf.square(w) * y_power + 2 * w * c * s_abs + tf.square(c) * m
-        return w, c, tf.maximum(mean_power - square_mean, 0)
+        w = tf.reduce_sum(weight * g, -1, keepdims=True)
+        c = tf.reduce_sum(weight * turned, -1, keepdims=True)
+        # Of every r, and of its mean about that of all: no difference of large numbers.
+        error = m * (g * variance + tf.square(rest) - tf.square(turned))
+        error += tf.square(g - w) * y_power + 2 * (g - w) * (turned - c) * s_abs
+        error += m * tf.square(turned - c)
+        error = tf.maximum(tf.reduce_sum(weight * error, -1), 0)
+        return w[..., 0], c[..., 0], error
 
     def refine(self, u_ls, variance):
         """Posterior mean of the cascaded columns, Wiener filter of the direct one."""
         n = self.pilots.num_elements
-        y = u_ls[..., :n]
+        unit = np.sqrt(self.statistics.rho_c)
+        safe, unit = self.real(unit or 1.0), self.real(unit)
+        y = divide(u_ls[..., :n], safe)
         s = tf.reduce_sum(y, -2)
         s_abs = tf.abs(s)
-        y_power = tf.reduce_sum(tf.square(tf.math.real(y)) + tf.square(tf.math.imag(y)), -2)
-        w, c, error = self.posterior(s_abs, y_power, variance[..., 0] + tf.zeros_like(s_abs))
+        # Far beyond all that the prior knows of, its answer is that at the edge.
+        edge = _LARGEST / tf.maximum(tf.reduce_max(tf.abs(y), -2, keepdims=True), _LARGEST)
+        near = divide(y, 1 / edge)
+        y_power = tf.reduce_sum(tf.square(tf.math.real(near)) + tf.square(tf.math.imag(near)), -2)
+        relative = tf.minimum(variance / safe / safe, _LARGEST)[..., 0] + tf.zeros_like(s_abs)
+        w, c, error = self.posterior(s_abs * edge[..., 0, :], y_power, relative)
         positive = s_abs > 0
         safe = tf.where(positive, s_abs, tf.ones_like(s_abs))
         turn = tf.cast(tf.where(positive, c / safe, tf.zeros_like(c)), self.cdtype) * s
         u_hat = tf.cast(w, self.cdtype)[..., None, :] * y + turn[..., None, :]
-        err_var = error[..., None, :] / self.num_rx_ant
+        u_hat *= self.cplx(unit)
+        err_var = error[..., None, :] / self.num_rx_ant * unit * unit
         if self.pilots.direct:
-            rho_d = self.statistics.rho_d
-            gain = rho_d / (rho_d + variance)
+            gain, _ = wiener(self.real(np.sqrt(self.statistics.rho_d)), variance)
             u_hat = tf.concat([u_hat, tf.cast(gain, self.cdtype) * u_ls[..., n:]], -1)
             direct = gain * variance + tf.zeros_like(err_var[..., :1])
             err_var = tf.concat([err_var, direct], -1)

@@ -1,15 +1,20 @@
 """From a network on real maps to a denoiser of complex channel estimates."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
-from ..layer import Input, LinkLayer
+from ..layer import Input, LinkLayer, as_real
+from ..linalg.scale import unit_scale
 
 __all__ = ["Denoiser"]
 
 _OUTPUTS = ("wiener", "residual", "direct")
 # Without known power, what is measured on a sample is at least this part of the noise.
 _FLOOR = 0.05
+# Of powers over that of the largest entry, and of their reciprocals.
+_LARGEST = 1e18
 # Where the error is known: log10 of sigma^2 over rho.
 _LOG_RATIO = np.linspace(-3.0, 2.0, 11)
 _LN_10 = 2.302585092994046
@@ -85,12 +90,21 @@ class Denoiser(LinkLayer):
 
     def power(self, u, variance):
         """rho of every sample, [..., 1, 1]."""
-        if self.entry_power is not None:
-            return self.real(self.entry_power) * tf.ones_like(variance)
-        measured = tf.square(tf.math.real(u)) + tf.square(tf.math.imag(u))
-        measured = tf.reduce_mean(measured, [-2, -1], keepdims=True)
-        tiny = self.real(1e-30)  # an observation of zeros without noise
-        return tf.maximum(tf.maximum(measured - variance, _FLOOR * variance), tiny)
+        _, _, rho, scale = self._scaled(u, variance)
+        return rho * scale * scale
+
+    def _scaled(self, u, variance):
+        """(u / s, sigma^2 / s^2, rho / s^2, s) of every sample, [..., 1, 1]: of order one."""
+        u, scale = unit_scale(u)
+        variance = tf.minimum(variance / scale / scale, _LARGEST)
+        if self.entry_power is None:
+            measured = tf.square(tf.math.real(u)) + tf.square(tf.math.imag(u))
+            measured = tf.reduce_mean(measured, [-2, -1], keepdims=True)
+            rho = tf.maximum(measured - variance, _FLOOR * variance)
+        else:
+            rho = tf.square(self.real(math.sqrt(self.entry_power)) / scale)
+        # Above 0: an observation of zeros without noise.
+        return u, variance, tf.clip_by_value(rho, 1 / _LARGEST, _LARGEST), scale
 
     def _log_ratio(self, rho, variance):
         return tf.math.log(tf.maximum(variance / rho, 1e-12)) / self.real(_LN_10)
@@ -100,8 +114,10 @@ class Denoiser(LinkLayer):
 
         Until :meth:`calibrate` it is that of the least-squares estimate, `variance` [...].
         """
-        variance = tf.broadcast_to(self.real(variance), tf.shape(u)[:-2])[..., None, None]
-        log_ratio = self._log_ratio(self.power(u, variance), variance)
+        variance = as_real("variance", variance, self.rdtype, 0.0, u.shape[:-2], "u")
+        variance = tf.broadcast_to(variance, tf.shape(u)[:-2])[..., None, None]
+        _, relative, rho, _ = self._scaled(u, variance)
+        log_ratio = self._log_ratio(rho, relative)
         nodes = tf.constant(_LOG_RATIO, self.rdtype)
         place = tf.clip_by_value(log_ratio, nodes[0], nodes[-1])
         hats = tf.nn.relu(1 - tf.abs(place - nodes) / (nodes[1] - nodes[0]))
@@ -131,7 +147,7 @@ class Denoiser(LinkLayer):
         variance = tf.broadcast_to(variance, shape[:-2])
         u = tf.reshape(u, [-1, *size])
         variance = tf.reshape(variance, [-1, 1, 1])
-        rho = self.power(u, variance)
+        u, variance, rho, scale = self._scaled(u, variance)
         size_in = tf.sqrt(rho + variance)
         maps = tf.stack([tf.math.real(u), tf.math.imag(u)], -1) / size_in[..., None]
         if self.network.num_channels == 3:
@@ -140,12 +156,13 @@ class Denoiser(LinkLayer):
         # A network keeps the precision it was trained in, whatever that of the link.
         z = self.network(tf.cast(maps, self.network.rdtype), training=training)
         z = self.cplx(tf.complex(z[..., 0], z[..., 1]))
-        return tf.reshape(self._combine(u, z, rho, variance, size_in), shape)
+        u_hat = self.cplx(scale) * self._combine(u, z, rho, variance, size_in)
+        return tf.reshape(u_hat, shape)
 
     def _combine(self, u, z, rho, variance, size_in):
         if self.output_form == "direct":
             return self.cplx(size_in) * z
         if self.output_form == "residual":
             return u - self.cplx(size_in) * z
-        gain, size_out = rho / size_in**2, tf.sqrt(rho * variance) / size_in
+        gain, size_out = rho / size_in**2, tf.sqrt(rho) * tf.sqrt(variance) / size_in
         return self.cplx(gain) * u + self.cplx(size_out) * z

@@ -1,5 +1,6 @@
 """Linear MMSE estimation of equivalent channels from common pilots."""
 
+import numpy as np
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer
@@ -79,6 +80,9 @@ class EquivalentLMMSEEstimator(LinkLayer):
         noise = no[..., None] * tf.math.real(tf.linalg.trace(r_w)) / r_w.shape[-1]
         right = tf.linalg.matmul(x, covariance, adjoint_a=True)  # X^H R
         received = tf.linalg.matmul(right, x)
+        # With more slots than chains nothing but noise fills the rest: no less than rounding does.
+        rounding = 8 * np.finfo(self.rdtype.as_numpy_dtype).eps
+        noise = tf.maximum(noise, rounding * tf.math.real(tf.linalg.trace(received)))
         received += self.cplx(noise)[..., None, None] * tf.eye(x.shape[-1], dtype=self.cdtype)
         filters = hpd_solve(received, right)
         error = covariance - tf.linalg.matmul(right, filters, adjoint_a=True)

@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from ..layer import as_number
-from ..linalg import hpd_solve
 from .ls import PilotEstimator
+from .wiener import wiener
 
 __all__ = [
     "LMMSEEstimator",
@@ -58,10 +58,10 @@ class _StatisticalEstimator(PilotEstimator):
         self.statistics = statistics
         self.num_rx_ant = statistics.num_rx_ant
 
-    def _per_column(self, cascade, direct):
-        """[N+1]: one number for the cascaded columns, one for the direct one."""
-        values = [cascade] * self.pilots.num_elements + [direct] * self.pilots.direct
-        return tf.constant(values, self.rdtype)
+    def _filter(self, cascade, direct, variance):
+        """Wiener gains [..., 1, N+1] for the mean powers of cascaded columns and direct one."""
+        powers = [cascade] * self.pilots.num_elements + [direct] * self.pilots.direct
+        return wiener(self.real(np.sqrt(powers)), variance)[0]
 
 
 class ScalarLMMSEEstimator(_StatisticalEstimator):
@@ -94,8 +94,7 @@ class ScalarLMMSEEstimator(_StatisticalEstimator):
 
     def refine(self, u_ls, variance):
         """Shrink every entry."""
-        power = self._per_column(self.statistics.rho_c, self.statistics.rho_d)
-        gain = power / (power + variance)
+        gain = self._filter(self.statistics.rho_c, self.statistics.rho_d, variance)
         return tf.cast(gain, self.cdtype) * u_ls, gain * variance
 
 
@@ -121,8 +120,7 @@ class LMMSEEstimator(_StatisticalEstimator):
         """Shrink the mean over the antennas and the rest separately."""
         along, across = self.statistics.eigenvalues
         rho_d = self.statistics.rho_d
-        along, across = self._per_column(along, rho_d), self._per_column(across, rho_d)
-        gain_along, gain_across = along / (along + variance), across / (across + variance)
+        gain_along, gain_across = (self._filter(e, rho_d, variance) for e in (along, across))
         mean = tf.reduce_mean(u_ls, -2, keepdims=True)
         u_hat = tf.cast(gain_across, self.cdtype) * (u_ls - mean)
         u_hat += tf.cast(gain_along, self.cdtype) * mean
@@ -186,7 +184,10 @@ class SampleLMMSEEstimator(PilotEstimator):
         if covariances.shape[0] == classes:
             repeats = [pilots.num_elements] + [1] * (classes - 1)
             covariances = np.repeat(covariances, repeats, 0)
-        self._covariances = covariances
+        powers, self._vectors = np.linalg.eigh(covariances)
+        # What rounding leaves of powers that are 0 must not count as a channel without noise.
+        powers[powers < 1e-14 * self.num_rx_ant * powers[:, -1:]] = 0
+        self._amplitudes = np.sqrt(powers)
 
     @classmethod
     def from_samples(cls, pilots, samples, per_column=False, **kwargs):
@@ -213,15 +214,10 @@ class SampleLMMSEEstimator(PilotEstimator):
 
     def refine(self, u_ls, variance):
         """Wiener filter of every column."""
-        covariance = tf.constant(self._covariances, self.cdtype)
-        noise = tf.cast(variance[..., None], self.cdtype) * tf.eye(
-            self.num_rx_ant, dtype=self.cdtype
-        )
-        # (C + s I)^-1 C is the adjoint of the filter: both factors are Hermitian.
-        shape = tf.broadcast_dynamic_shape(tf.shape(noise), tf.shape(covariance))
-        adjoint = hpd_solve(
-            tf.broadcast_to(covariance + noise, shape), tf.broadcast_to(covariance, shape)
-        )
-        u_hat = tf.einsum("...nkm,...kn->...mn", tf.math.conj(adjoint), u_ls)
-        diagonal = tf.math.real(tf.linalg.diag_part(adjoint))
-        return u_hat, variance * tf.linalg.matrix_transpose(diagonal)
+        # C = V diag(a^2) V^H, so that the filter is V diag(gain) V^H: right without noise too.
+        vectors, amplitudes = self.cplx(self._vectors), self.real(self._amplitudes)
+        gain, _ = wiener(amplitudes, variance)  # [..., N+1, M]
+        seen = tf.einsum("nmk,...mn->...nk", tf.math.conj(vectors), u_ls)
+        u_hat = tf.einsum("nmk,...nk->...mn", vectors, tf.cast(gain, self.cdtype) * seen)
+        shares = self.real(np.abs(self._vectors) ** 2)
+        return u_hat, variance * tf.einsum("nmk,...nk->...mn", shares, gain)

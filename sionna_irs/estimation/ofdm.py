@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ..layer import Input, as_number
 from .ls import PilotEstimator
+from .wiener import wiener
 
 __all__ = [
     "OFDMLMMSEEstimator",
@@ -376,10 +377,8 @@ class OFDMLMMSEEstimator(PilotEstimator):
         if vectors is not None:
             x = tf.linalg.matmul(x, self.cplx(vectors.conj()))
         seen = tf.einsum("ks,...smn->...kmn", self.cplx(basis.observe), x)
-        signal = self.real(basis.power[:, None, None] * eigenvalues)
-        # Without noise, a direction without power stays zero.
-        gain = tf.math.divide_no_nan(signal, signal + variance)
-        noise = tf.math.divide_no_nan(variance, signal + variance)
+        amplitude = self.real(np.sqrt(basis.power[:, None, None] * eigenvalues))
+        gain, noise = wiener(amplitude, variance)
         u_hat = tf.einsum(
             "fk,...kmn->...fmn", self.cplx(basis.spread), tf.cast(gain, self.cdtype) * seen
         )

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import hpd_solve
+from ..linalg.scale import unit_scale
 
 __all__ = ["FingerprintMapping"]
 
@@ -101,7 +102,7 @@ class FingerprintMapping(LinkLayer):
 
     def call(self, h_ul):
         shape = tf.shape(h_ul)
-        rows = tf.reshape(h_ul, [-1, self.num_ant])
+        rows, scale = unit_scale(tf.reshape(h_ul, [-1, self.num_ant]), [-1])
         size = tf.sqrt(tf.reduce_mean(tf.square(tf.abs(rows)), -1, keepdims=True))
         size = self.cplx(tf.where(size > 0, size, tf.ones_like(size)))
         rows /= size
@@ -116,7 +117,7 @@ class FingerprintMapping(LinkLayer):
         phase = self.real(-2 * math.pi * (turns - tf.round(turns)))
         gain *= tf.complex(tf.cos(phase), tf.sin(phase)) * (self.carriers[0] / self.carriers[1])
         h = tf.linalg.matvec(self._steering(u, 1), gain)
-        return tf.reshape(h * size, shape)
+        return tf.reshape(h * size * self.cplx(scale), shape)
 
     def _gains(self, rows, u):
         """Gains [rows, paths] by regularised least squares."""

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from .. import random
 from ..channel.links import Links
-from ..layer import Input, LinkLayer
+from ..layer import Input, LinkLayer, as_real
 
 __all__ = ["SurfacePilots"]
 
@@ -89,7 +89,8 @@ class SurfacePilots(LinkLayer):
 
     def error_variance(self, no):
         """Variance of a least-squares entry, no / (P pilot_len), shape of ``no``, real."""
-        return self.real(no) / (self.num_patterns * self.pilot_len)
+        no = as_real("no", no, self.rdtype, 0.0)
+        return no / (self.num_patterns * self.pilot_len)
 
     def _admit(self, name, value, symbols):
         if name == "u" and isinstance(value, dict):

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..layer import require_integer
+from ..linalg.scale import unit_scale
 from .ls import PilotEstimator
 
 __all__ = ["RankOneEstimator"]
@@ -93,6 +94,7 @@ class RankOneEstimator(PilotEstimator):
 
     def _fit(self, u):
         """(estimate, error of every entry over that of least squares)."""
+        u, scale = unit_scale(u)
         sizes = u.shape[-2:]
         spreads = [_inverse_spread(size) for size in sizes]
         frequencies = self._grid_peak(u)
@@ -112,6 +114,7 @@ class RankOneEstimator(PilotEstimator):
         )
         gain = self._project(u, f_waves, g_waves) / self.cplx(math.prod(sizes))
         u_hat = gain[..., None, None] * tf.math.conj(f_waves[..., None] * g_waves[..., None, :])
+        u_hat *= self.cplx(scale)
         rows, columns = (_offsets(size) ** 2 for size in sizes)
         share = 1 + (spreads[0] * rows[:, None] + spreads[1] * columns) / 2
         return u_hat, share / math.prod(sizes)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer
@@ -67,7 +68,7 @@ class RLSEstimator(LinkLayer):
     @property
     def inputs(self):
         """Of uplink pilots there is no axis of users."""
-        users = () if self.pilots.mode == "uplink" else ("users",)
+        users = () if self.pilots.mode == "uplink" else ("num_users",)
         y = Input("complex", *users, "rows", "slots")
         return {"y": y, "no": Input("real", minimum=1e-30, like="y")}
 
@@ -107,7 +108,9 @@ class RLSEstimator(LinkLayer):
 
     def _start(self, x, no):
         """S of no slot: [n, n], with the axes of `no` and of the users only where they differ."""
-        delta = self.loading * no[..., None, None]
+        # Below the rounding of the pilots, of power 1 a slot, a loading is no longer seen.
+        least = np.finfo(self.rdtype.as_numpy_dtype).eps
+        delta = tf.maximum(self.loading * no, least)[..., None, None]
         if no.shape.rank and self.pilots.mode != "uplink":
             delta = delta[..., None, :, :]
         shape = [*x.shape[:-2], x.shape[-2], x.shape[-2]]

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from ..layer import require_integer
+from ..layer import as_real, require_integer
 from .rls import RLSEstimator, corrected
 
 __all__ = ["UnfoldedRLS"]
@@ -80,7 +80,7 @@ class UnfoldedRLS(RLSEstimator):
         if num_users not in (None, permitted):
             raise ValueError(f"num_users = {num_users}; None or {permitted} is needed")
         self.num_users, self.offsets = num_users, offsets
-        self._rows = pilots.num_chains if uplink else num_rx_chains
+        self.rows = pilots.num_chains if uplink else num_rx_chains
         size = pilots.matrix.shape[-2]
         lead = [pilots.num_symbols] + ([] if num_users is None else [num_users])
         eye = tf.eye(size, batch_shape=lead, dtype=self.rdtype)
@@ -89,7 +89,7 @@ class UnfoldedRLS(RLSEstimator):
         }
         self.shifts = {}
         if offsets:
-            shapes = {"g": [size], "v": [size], "p": [size, size], "w": [self._rows, size]}
+            shapes = {"g": [size], "v": [size], "p": [size, size], "w": [self.rows, size]}
             self.shifts = {
                 name: self._pair(f"q_{name}", [*lead, *shape]) for name, shape in shapes.items()
             }
@@ -146,8 +146,8 @@ class UnfoldedRLS(RLSEstimator):
         """
         num_symbols = self.pilots.num_symbols
         units = tf.eye(num_symbols + 1, num_symbols, dtype=self.cdtype)  # a row of zeros at the end
-        y = tf.tile(units[:, None, None], [1, 1, self._rows, 1])
-        answers = self._stacked(y, self.real(no))
+        y = tf.tile(units[:, None, None], [1, 1, self.rows, 1])
+        answers = self._stacked(y, as_real("no", no, self.rdtype, 1e-30, ()))
         constant = answers[-1]
         linear = answers[:-1, :, 0] - constant[:, 0]
         return tf.transpose(linear, [1, 0, 2]), constant

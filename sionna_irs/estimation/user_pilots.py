@@ -6,8 +6,11 @@ import tensorflow as tf
 from .. import random
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import hpd_solve
+from .wiener import wiener
 
 __all__ = ["UserLMMSEEstimator", "UserLSEstimator", "UserPilots", "UserScaledLSEstimator"]
+
+_LARGEST = 1e18  # of a noise variance over a power
 
 
 class UserPilots(LinkLayer):
@@ -191,10 +194,12 @@ class UserScaledLSEstimator(UserLSEstimator):
     def call(self, y, no):
         h_hat, errors = self._least_squares(y)
         errors = no[..., None, None] * errors
-        powers = self.real(self._powers)
-        total = tf.reduce_sum(powers)
-        gain = total / (total + tf.reduce_sum(errors, -1, keepdims=True))
-        return self.cplx(gain) * h_hat, tf.square(gain) * errors + tf.square(1 - gain) * powers
+        total = tf.reduce_sum(errors, -1, keepdims=True)
+        powers = self._powers.sum()
+        gain, rest = wiener(self.real(np.sqrt(powers)), total)
+        # What is lost by shrinking, (1 - gain)^2 of the powers.
+        lost = rest * gain * total * self.real(self._powers / powers)
+        return self.cplx(gain) * h_hat, tf.square(gain) * errors + lost
 
 
 class UserLMMSEEstimator(LinkLayer):
@@ -245,15 +250,35 @@ class UserLMMSEEstimator(LinkLayer):
         self._powers = user_powers(powers, pilots.num_users)
 
     def call(self, y, no):
-        p, powers = tf.cast(self.pilots.matrix, self.cdtype), self.real(self._powers)
+        p, root = tf.cast(self.pilots.matrix, self.cdtype), self.real(np.sqrt(self._powers))
+        if self.pilots.num_users <= self.num_symbols:
+            filters, errors = self._of_users(p, root, no)
+        else:
+            filters, errors = self._of_symbols(p, root, no)
+        return tf.linalg.matmul(y, filters), errors[..., None, :]
+
+    def _of_users(self, p, root, no):
+        r"""Filters :math:`P^H(PP^H+\sigma^2R^{-1})^{-1}` and errors, also without noise."""
+        load = tf.minimum(no[..., None] / root / root, _LARGEST)
+        gram = tf.linalg.matmul(p, p, adjoint_b=True) + self.cplx(tf.linalg.diag(load))
+        eye = tf.broadcast_to(tf.eye(gram.shape[-1], dtype=gram.dtype), tf.shape(gram))
+        inverse = hpd_solve(gram, eye)
+        errors = root * load * root * tf.math.real(tf.linalg.diag_part(inverse))
+        return tf.linalg.matmul(p, inverse, adjoint_a=True), errors
+
+    def _of_symbols(self, p, root, no):
+        """The smaller system where pilots are fewer than users, in units of the largest power."""
+        unit = tf.reduce_max(root)
+        powers = tf.square(root / unit)
         weighted = self.cplx(powers)[:, None] * p  # R P / M
         received = tf.linalg.matmul(p, weighted, adjoint_a=True)
-        received += self.cplx(no)[..., None, None] * tf.eye(self.num_symbols, dtype=self.cdtype)
+        load = tf.minimum(no / unit / unit, _LARGEST)
+        received += self.cplx(load)[..., None, None] * tf.eye(self.num_symbols, dtype=self.cdtype)
         right = tf.linalg.adjoint(weighted)
         right = tf.broadcast_to(right, tf.concat([tf.shape(received)[:-2], tf.shape(right)], 0))
         filters = hpd_solve(received, right)
         kept = tf.math.real(tf.linalg.diag_part(tf.linalg.matmul(weighted, filters)))
-        return tf.linalg.matmul(y, filters), (powers - kept)[..., None, :]
+        return filters, (powers - kept) * unit * unit
 
 
 def user_powers(powers, num_users):

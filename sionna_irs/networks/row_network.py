@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer, require_integer
+from ..linalg.scale import unit_scale
 from .dense import Dense
 
 __all__ = ["RowNet"]
@@ -91,13 +92,15 @@ class RowNet(LinkLayer):
     def call(self, x, training=False):
         n = self.num_inputs
         if self.normalize:
+            x, scale = unit_scale(x, [-1])
             power = tf.square(tf.math.real(x)) + tf.square(tf.math.imag(x))
             power = tf.reduce_sum(power, -1, keepdims=True)
             power = tf.where(power > 0, power, tf.ones_like(power))
             x *= tf.cast(tf.math.rsqrt(power), x.dtype)
         z = tf.concat([tf.math.real(x), tf.math.imag(x)], -1)
         if self.normalize:
-            z = tf.concat([math.sqrt(n) * z, tf.math.log(power) / 2], -1)
+            size = tf.math.log(power) / 2 + tf.math.log(scale)
+            z = tf.concat([math.sqrt(n) * z, size], -1)
         for layer in self.layers:
             z = layer(z, training=training)
         delta = tf.complex(z[..., :n], z[..., n : 2 * n])

@@ -176,15 +176,21 @@ def _bad_inputs(case, layer):
                 bad = good.copy()
                 bad.flat[-1] = value
                 yield name, label, bad
-        if declared.dims:
+        if declared.like:
+            yield name, "an axis more", np.full([2] * 9, good.flat[0])
+            yield name, "None", None
+            yield name, "a bool", True
+        elif declared.dims:
             yield name, "a wrong rank", good.reshape(-1)[0]
             yield (
                 name,
                 "an empty batch",
                 np.zeros((0, *good.shape[-len(declared.dims) :]), good.dtype),
             )
-        if declared.dims and (
-            isinstance(declared.dims[-1], int) or hasattr(layer, declared.dims[-1])
+        if (
+            declared.dims
+            and not declared.like
+            and (isinstance(declared.dims[-1], int) or hasattr(layer, declared.dims[-1]))
         ):
             yield name, "a wrong last dimension", np.concatenate([good, good], -1)
         if declared.kind == "complex":

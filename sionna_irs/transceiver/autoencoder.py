@@ -2,11 +2,13 @@
 
 import warnings
 
+import numpy as np
 import tensorflow as tf
 
 from .. import random
 from ..beamforming.surface_factors import surface_order
-from ..layer import Input, LinkLayer, require_integer
+from ..inputs import common_batch
+from ..layer import Input, LinkLayer, as_real, require_integer
 from .symbol_networks import (
     NORMS,
     SymbolNetwork,
@@ -101,6 +103,7 @@ class SurfaceAutoencoder(LinkLayer):
     """
 
     inputs = {
+        "links": Input("links"),
         "messages": Input("integer", "batch", "block"),
         "power": Input("real", "batch", "block", minimum=0, like="messages"),
     }
@@ -249,6 +252,7 @@ class SurfaceAutoencoder(LinkLayer):
         h : tf.Tensor, [batch, L, rx, tx], complex
         """
         self._check(links)
+        power = as_real("power", power, self.rdtype, 0.0)
         controls = self._policy_controls(links) if self.policy is not None else {}
 
         def choose(node, field):
@@ -269,7 +273,10 @@ class SurfaceAutoencoder(LinkLayer):
             theta[node] = self.cplx(choose(node, fields[node]))
         return _field("rx", links, fields, theta)
 
-    def _check(self, links):
+    def _check(self, links, messages=None):
+        shape = [None, None] if messages is None else messages.shape
+        if len(shape) != 2:
+            raise ValueError(f"messages has shape {tuple(shape)}; [batch, L] is needed")
         for name in self.channel.hops:
             if name not in links:
                 raise ValueError(f"links = {sorted(links)}; {name!r} is missing")
@@ -277,6 +284,11 @@ class SurfaceAutoencoder(LinkLayer):
                 raise ValueError(
                     f"links[{name!r}] has shape {tuple(links[name].shape)}; [batch, L, rx, tx] is "
                     "needed"
+                )
+            if common_batch(links[name].shape[:2], shape) is None:
+                raise ValueError(
+                    f"messages has shape {tuple(shape)}; the batch and L of links[{name!r}], "
+                    f"{tuple(links[name].shape[:2])}, are needed"
                 )
 
     def _policy_controls(self, links):
@@ -295,6 +307,7 @@ class SurfaceAutoencoder(LinkLayer):
             return _flat(self._known_channel(node, field, links))
         received = tf.linalg.matvec(field, x)
         if self.surface_input == "received_noisy":
+            power = tf.maximum(power, 1e-30)
             share = self.cplx(tf.sqrt(self.surface_noise_power / power))[..., None]
             received += share * random.complex_normal(tf.shape(received), self.cdtype)
         return received
@@ -316,17 +329,30 @@ class SurfaceAutoencoder(LinkLayer):
         ----------
         links : Links
             As in the call; the more, the better.
+
+        Raises
+        ------
+        ValueError
+            For a mean power beyond the range of the precision.
         """
 
         def choose(node, field):
             seen = self._known_channel(node, field, links)
-            self.gains[node].assign(tf.reduce_mean(squared_modulus(seen)))
+            self._set_gain(node, tf.reduce_mean(squared_modulus(seen)))
             theta = random.complex_normal(tf.shape(field)[:-1], self.cdtype)
             return theta / self.cplx(tf.abs(theta))
 
         self._check(links)
         h = self._through(links, choose)
-        self.gains["rx"].assign(self.num_tx_ant * tf.reduce_mean(squared_modulus(h)))
+        self._set_gain("rx", self.num_tx_ant * tf.reduce_mean(squared_modulus(h)))
+
+    def _set_gain(self, node, power):
+        if hasattr(power, "numpy") and not np.isfinite(float(power)):
+            raise ValueError(
+                f"links: the mean power at {node!r} is {float(power)}; one in the range of "
+                f"precision {self.precision!r} is needed (see LinkBudget)"
+            )
+        self.gains[node].assign(tf.where(power > 0, power, 1))  # of no power: nothing to divide
 
     def transmit(self, links, messages, power, training=False):
         """Encode and send the messages.
@@ -342,9 +368,11 @@ class SurfaceAutoencoder(LinkLayer):
         h : tf.Tensor, [batch, L, rx, tx], complex
             The channel that carried it.
         """
+        self._check(links, messages)
+        power = as_real("power", power, self.rdtype, 0.0, messages.shape, "messages")
         x = self.encode(messages, training)
         h = self.propagate(links, x, power, training)
-        amplitude = self.cplx(tf.sqrt(self.real(power)))[..., None]
+        amplitude = self.cplx(tf.sqrt(power))[..., None]
         y = amplitude * tf.linalg.matvec(h, x)
         return y + random.complex_normal(tf.shape(y), self.cdtype), h
 
@@ -363,7 +391,8 @@ class SurfaceAutoencoder(LinkLayer):
         -------
         logits : tf.Tensor, [batch, L, M], real
         """
-        power = tf.broadcast_to(self.real(power), tf.shape(y)[:-1])
+        power = as_real("power", power, self.rdtype, 0.0, y.shape[:-1], "y")
+        power = tf.broadcast_to(power, tf.shape(y)[:-1])
         h = self.cplx(tf.sqrt(power))[..., None, None] * h
         if self.decoder_input == "codebook":
             means = tf.einsum("blrt,mt->blrm", h, self.codebook(training))

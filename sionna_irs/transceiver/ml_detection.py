@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ..layer import as_real
 from .symbol_networks import squared_modulus
 
 __all__ = ["ml_decisions"]
@@ -59,7 +60,8 @@ def ml_decisions(autoencoder, links, y, power, h=None):
             "h = None with surface_input = 'policy'; the channel that carried the signal, as "
             "transmit returns it, is needed"
         )
-    codebook, power = autoencoder.codebook(), autoencoder.real(power)
+    codebook = autoencoder.codebook()
+    power = as_real("power", power, autoencoder.rdtype, 0.0, y.shape[:-1], "y")
     amplitude = autoencoder.cplx(tf.sqrt(power))[..., None]
     distances = []
     for message in range(autoencoder.num_messages):

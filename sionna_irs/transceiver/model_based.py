@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from ..layer import to_dtype
+from ..layer import as_real
 from ..linalg import dominant_singular_vectors, svd
+from ..linalg.scale import unit_scale
 from ..qam import QAM
 
 __all__ = ["svd_symbol_error_rate"]
@@ -63,12 +64,19 @@ def svd_symbol_error_rate(h, power, num_messages=16, num_streams=1):
             f"num_messages = {num_messages} with num_streams = {num_streams}; "
             "4, 16, 64, 256 or 1024 for every stream are needed"
         )
+    h, scale = unit_scale(tf.convert_to_tensor(h))
+    scale = scale[..., 0, 0]
     if num_streams == 1:
-        gain = dominant_singular_vectors(h)[0] ** 2
+        gain = tf.square(dominant_singular_vectors(h)[0])
     else:
-        modes = svd(h)[0][..., :num_streams] ** 2
-        gain = 1 / tf.reduce_sum(1 / modes, -1)
+        modes = svd(h)[0][..., :num_streams]
+        there = modes > 0
+        share = 1 / tf.square(tf.where(there, modes, 1))
+        gain = 1 / tf.reduce_sum(share, -1)
+        gain = tf.where(tf.reduce_all(there, -1), gain, 0)  # else some stream gets nothing
     with tf.init_scope():  # its tables are constants
         qam = QAM(per_stream)
-    wrong = qam.ser_awgn(to_dtype(power, gain.dtype) * gain)
+    power = as_real("power", power, gain.dtype, 0.0, gain.shape, "h")
+    # Beyond the largest one no error is left; its square is in range.
+    wrong = qam.ser_awgn(tf.minimum(power * gain * scale * scale, 1e30))
     return -tf.math.expm1(num_streams * tf.math.log1p(-wrong))

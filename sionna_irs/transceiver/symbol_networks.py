@@ -115,6 +115,7 @@ def normalize_energy(v, norm):
     Returns
     -------
     tf.Tensor, as `v`
+        Signals without energy stay zero.
 
     Examples
     --------
@@ -126,7 +127,7 @@ def normalize_energy(v, norm):
     energy = tf.reduce_sum(v * v, -1, keepdims=True)
     for axis in NORMS[norm]:
         energy = tf.reduce_mean(energy, axis, keepdims=True)
-    return v * tf.math.rsqrt(energy)
+    return v * tf.math.rsqrt(tf.where(energy > 0, energy, 1))
 
 
 class SymbolConvolution(LinkLayer):

@@ -137,6 +137,8 @@ ORDER = [
     ["sionna_irs.random", "sionna_irs.generator"],
     ["sionna_irs.weights"],
     ["sionna_irs.layer"],
+    ["sionna_irs.inputs"],
+    ["sionna_irs.arguments", "sionna_irs.serial"],
 ]
 
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 import sionna_irs as irs
 from sionna_irs import metrics
-from sionna_irs.inputs import as_number, as_real, as_size, common_batch, to_dtype
-from sionna_irs.layer import Input, LinkLayer
+from sionna_irs.inputs import common_batch
+from sionna_irs.layer import Input, LinkLayer, as_number, as_real, as_size, to_dtype
 
 H = np.ones([2, 3, 4], "complex64")
 END = "a real number of at least 0, or a tensor that broadcasts to the batch (2,) of h, is needed"

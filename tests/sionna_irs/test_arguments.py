@@ -1,0 +1,40 @@
+"""Every argument of every public layer in every kind that goes wrong: right, or one clear line."""
+
+import pytest
+from hybrid_cases import HYBRID
+from test_contract import CASES
+
+from sionna_irs import testing
+
+ALL = {**CASES, **HYBRID}
+# Kinds that are refused before anything is computed, by their shape or dtype or value.
+CHEAP = ("none", "bool", "text", "wrong shape", "nan", "empty")
+# (argument, kind) of a layer -> why it may be wrong.
+NO_NOISE = "noise of a covariance of zeros: no combiner has an SINR, and no inverse exists"
+PRODUCT = "a channel over a surface is a product of two hops, beyond single precision"
+EXCUSED = {
+    "SurfaceAutoencoder": {("links", "1e30"): PRODUCT},
+    **{
+        name: {
+            (argument, kind): NO_NOISE for argument in ("r_w", "gram") for kind in ("zero", "1e-30")
+        }
+        for name in ("SCA", "UnfoldedSCA", "BlockDiagonalization", "HybridZF")
+    },
+}
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "SceneCascade"])  # seconds
+def test_refused(name):
+    num_cases, num_excused = testing.check_arguments(ALL[name], EXCUSED.get(name), kinds=CHEAP)
+    assert num_cases >= 5 and not num_excused
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALL)
+def test_matrix(name):
+    num_cases, _ = testing.check_arguments(ALL[name], EXCUSED.get(name))
+    assert num_cases >= 5
+
+
+def test_every_excuse_has_a_reason():
+    assert all(reason for excuses in EXCUSED.values() for reason in excuses.values())
