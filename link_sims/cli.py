@@ -178,6 +178,12 @@ def run(
     workers: Workers = 1,
     executor: Executor = "auto",
     replicas: Replicas = 1,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew; an earlier run is kept as NAME~1.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Add to the units of other code than today's.")
+    ] = False,
     quiet: Annotated[bool, typer.Option(help="Only errors.")] = False,
     as_json: Json = False,
 ):
@@ -201,7 +207,7 @@ def run(
     resolved = experiment.resolve(profile, changes)
     results, folder = run_experiment(
         experiment, resolved, profile, out, execution=execution, quiet=quiet, workers=workers,
-        executor=executor, replicas=replicas,
+        executor=executor, replicas=replicas, fresh=fresh, keep=keep,
     )  # fmt: skip
     if as_json:
         print((folder / "results.json").read_text(), end="")
@@ -245,38 +251,71 @@ def print_results(results):
         _table(f"{results.experiment.title}: {kind.label}", [label, *curves], rows)
 
 
-def _open(names, profile, sets, out):
-    """(experiment, folder, whether the folder was named) of names and folders."""
+def _open(command, names, profile, sets, out):
+    """(experiment, folder, whether the folder was named) of names and folders.
+
+    A folder of an experiment of the package is enough. Any other needs its ``file.py:object``
+    beside it: what a folder says of its code is never executed.
+    """
     from .registry import find
     from .runner import folder_of
     from .store import read_identity
 
-    for name in names:
-        path = pathlib.Path(name)
-        if (path / "config.json").exists():
-            identity = read_identity(path / "config.json")
-            yield find(identity.get("source") or identity["experiment"]), path, True
-            continue
-        experiment = find(name)
-        config = experiment.resolve(profile, _changes(sets, None))
-        yield experiment, folder_of(experiment, profile, config, out), False
+    files = {name: pathlib.Path(name) / "config.json" for name in names}
+    held = {name: read_identity(file) for name, file in files.items() if file.exists()}
+    named = {name: find(name) for name in names if name not in held}
+    for name, path in ((name, pathlib.Path(name)) for name in names):
+        if name in held:
+            yield _experiment_of(command, path, held[name], named.values()), path, True
+        elif named[name].source is None or named[name].name not in {
+            identity["experiment"] for identity in held.values()
+        }:
+            config = named[name].resolve(profile, _changes(sets, None))
+            yield named[name], folder_of(named[name], profile, config, out), False
+
+
+def _experiment_of(command, folder, identity, named):
+    """The experiment of a folder: one that was named, or one of the package."""
+    from .registry import registered
+
+    wanted = identity["experiment"]
+    found = next((experiment for experiment in named if experiment.name == wanted), None)
+    if found is None and identity.get("source") is None:
+        found = registered(wanted)
+    if found is None:
+        raise UserError(
+            f"{folder} holds {wanted[:80]!r}, no experiment of the package; name its code, which "
+            f"is executed: link-sims {command} FILE.py:OBJECT {folder}"
+        )
+    return found
 
 
 @app.command()
-def plot(folders: Annotated[list[pathlib.Path], typer.Argument(help="Run folders.")]):
+def plot(
+    names: Annotated[
+        list[str], typer.Argument(help="Run folders; before those of your files, file.py:object.")
+    ],
+):
     """Draw the figures of finished or unfinished runs again."""
-    from .runner import draw_figure, load
+    from .runner import draw_figure, load, other_code
 
-    for folder in folders:
-        if not (folder / "config.json").exists():
-            raise UserError(f"DIR = {folder}: no run folder")
-    for experiment, folder, _ in _open([str(f) for f in folders], "cpu", None, "runs"):
+    for name in names:
+        if ".py" not in name and not (pathlib.Path(name) / "config.json").exists():
+            raise UserError(f"DIR = {name}: no run folder")
+    for experiment, folder, given in _open("plot", names, "cpu", None, "runs"):
+        if not given:
+            raise UserError(f"DIR = {experiment.source}: no run folder of it is given")
+        if other_code(experiment, folder):
+            print(f"warning: {folder}: made by other code", file=sys.stderr)
         print(draw_figure(load(experiment, folder), folder))
 
 
 @app.command()
 def verify(
-    names: Annotated[list[str], typer.Argument(help="Experiments or run folders.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Experiments or run folders; file.py:object DIR for your own files."),
+    ],
     profile: Profile = "cpu",
     sets: Sets = None,
     out: Out = pathlib.Path("runs"),
@@ -285,28 +324,30 @@ def verify(
     as_json: Json = False,
 ):
     """Judge the claims; what is not simulated yet is run first."""
-    from .runner import judge, load
+    from .runner import judge, load, other_code
     from .runner import run as run_experiment
 
     failed, report = False, []
-    for experiment, folder, given in _open(names, profile, sets, out):
+    for experiment, folder, given in _open("verify", names, profile, sets, out):
         if not given:
             config = experiment.resolve(profile, _changes(sets, None))
             run_experiment(
                 experiment, config, profile, out, quiet=as_json, workers=workers, executor=executor
             )
-        results = load(experiment, folder)
+        results, other = load(experiment, folder), other_code(experiment, folder)
         for claim in experiment.claims:
             verdict = judge(claim, results)
             contradicts = verdict.contradicts(claim.expect)
             failed |= contradicts
             report.append(
                 {"experiment": experiment.name, "claim": claim.text, "source": claim.source,
-                 "expect": claim.expect, "verdict": verdict.word, "measured": verdict.measured}
+                 "expect": claim.expect, "verdict": verdict.word, "measured": verdict.measured,
+                 "other_code": other}
             )  # fmt: skip
             if not as_json:
                 mark = "FAIL" if contradicts else "?" if verdict.holds is None else "ok"
                 found = f"verdict: {verdict.word}; measured: {verdict.measured}"
+                found += " (made by other code)" if other else ""
                 print(f"{mark:4} {experiment.name}: {claim.text}")
                 print(f"     expected: {claim.expect}; {found}")
                 print(f"     source: {claim.source}")
@@ -367,13 +408,13 @@ def bench(
 def info(out: Out = pathlib.Path("runs"), as_json: Json = False):
     """Versions, devices, and what is kept between runs."""
     from . import backend, compile_cache
+    from .digests import versions
     from .experiment import Config
-    from .runner import _versions
 
     backend.start(Config())
     import tensorflow as tf
 
-    found = _versions()
+    found = versions()
     found["devices"] = [d.name for d in tf.config.list_physical_devices()]
     found["device"] = backend.device()
     found["cores"] = backend.num_cores()

@@ -11,6 +11,7 @@ import os
 import pathlib
 import platform
 import shutil
+import stat
 import sys
 import tempfile
 
@@ -22,23 +23,31 @@ _OWN = "process-"
 _MAX_BYTES = 2**30
 
 
-def enable(folder):
+def enable(folder, notice=lambda text: None):
     """Let TensorFlow, which must not have started, keep compiled programs below ``folder``.
 
     Does nothing where the variable SIONNA_IRS_COMPILE_CACHE is "off", where TensorFlow's own flag
-    is set, and on file systems without hard links.
+    is set, on file systems without hard links, and, with a notice, where others could have put
+    programs of theirs: what lies there is executed.
     """
     flags = os.environ.get("TF_XLA_FLAGS", "")
     if os.environ.get(VARIABLE) == "off" or _FLAG in flags or "tensorflow" in sys.modules:
         return
     with contextlib.suppress(OSError):
         shared = _machine_folder(folder)
-        shared.mkdir(parents=True, exist_ok=True)
+        for place in (shared.parent, shared):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _private(place):
+                notice(
+                    f"{place} could be written to by others, so that compiled programs are neither "
+                    "taken from there nor kept; delete it, or make it yours alone (chmod go-w)"
+                )
+                return
         _sweep(shared)
         own = pathlib.Path(tempfile.mkdtemp(prefix=f"{_OWN}{os.getpid()}-{_host()}-", dir=shared))
         try:
-            for entry in shared.glob("*.pb"):
-                os.link(entry, own / entry.name)
+            for entry in filter(_ours, shared.glob("*.pb")):
+                os.link(entry, own / entry.name, follow_symlinks=False)
         except OSError:
             shutil.rmtree(own)
             raise
@@ -53,6 +62,18 @@ def adopt():
     if inherited:
         os.environ["TF_XLA_FLAGS"] = " ".join(flag for flag in flags if flag not in inherited)
         enable(pathlib.Path(inherited[0].removeprefix(_FLAG)).parent.parent)
+
+
+def _private(folder):
+    """Whether a folder is ours, and nobody else may write to it."""
+    return _ours(folder) and not os.lstat(folder).st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _ours(path):
+    """Whether a file or folder is no link and belongs to us."""
+    found = os.lstat(path)
+    geteuid = getattr(os, "geteuid", lambda: found.st_uid)  # Windows has no owners
+    return not stat.S_ISLNK(found.st_mode) and found.st_uid == geteuid()
 
 
 def _machine_folder(folder):

@@ -221,6 +221,8 @@ class Experiment:
         self.shipped = {}
         self.sweep_run = self.table_run = self.draw = None
         self.source = None  # file.py:object of an experiment outside the package
+        self.module = None  # name of the module of an experiment of the package
+        self.version = None  # what the author of a live model says of its state
 
     def metric(self, name):
         """The :class:`Metric` of that name; an unknown one is a plain ratio."""

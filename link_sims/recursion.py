@@ -8,6 +8,7 @@ import numpy as np
 
 from .errors import UserError
 from .replicas import tracing
+from .results import window_ends
 from .tensorboard import EventLog
 
 __all__ = ["Advance", "begin", "run_recursion"]
@@ -32,38 +33,66 @@ def _save(folder, name, state, t):
             value = np.stack([value.real, value.imag])
         # NumPy makes a scalar contiguous as an array of one dimension.
         arrays[key] = np.ascontiguousarray(value).reshape(value.shape)
+    arrays["t"] = np.int64(t).reshape([1])  # under the checksum, unlike the head
     data = save(arrays)
     digest = hashlib.sha256(data).hexdigest()
     head = json.dumps({"t": t, "sha": digest}).encode()
     folder.write(name, head + b"\n" + data)
 
 
-def _load(folder, name, template, notice):
-    """(state, t) of a checkpoint, or None when there is none or it is damaged."""
-    import tensorflow as tf
-    from safetensors.numpy import load
+def _load(folder, name, template, ends, notice):
+    """(state, t) of a checkpoint that fits the log; None when there is none to go on from.
 
+    ``ends`` are the steps at which the windows of the log end: a checkpoint of any other step
+    carries a state whose windows are missing.
+    """
     path = folder.path / name
     if not path.exists():
         return None
     try:
         head, data = path.read_bytes().split(b"\n", 1)
-        head = json.loads(head)
-        if hashlib.sha256(data).hexdigest() != head["sha"]:
-            raise ValueError("checksum")
-        arrays = load(data)
-        flat = []
-        for i, like in enumerate(tf.nest.flatten(template)):
-            value, like = arrays[f"{i:05d}"], tf.convert_to_tensor(like)
-            if like.dtype.is_complex:
-                value = value[0] + 1j * value[1]
-            if value.shape != tuple(like.shape) or value.dtype != like.dtype.as_numpy_dtype:
-                raise ValueError("shape")
-            flat.append(tf.constant(value))
-        return tf.nest.pack_sequence_as(template, flat), int(head["t"])
-    except (ValueError, KeyError, TypeError):
+        t = _step_of(head, data)
+        if t in ends:
+            return _unpack(data, template), t
+        notice(
+            f"{path} is at step {t}, which the log does not reach without gaps (it ends at step "
+            f"{ends[-1]}); steps 1 to {t} are done again, with the same numbers"
+        )
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; remove it") from None
+    except Exception:  # damage shows as anything
         notice(f"{path} is damaged; the recursion starts again, with the same numbers")
-        return None
+    return None
+
+
+def _step_of(head, data):
+    """The number of finished steps of a checkpoint, after all checks of the file as a whole."""
+    from safetensors.numpy import load
+
+    head = json.loads(head)
+    if hashlib.sha256(data).hexdigest() != head["sha"]:
+        raise ValueError("checksum")
+    t = head["t"]
+    within = load(data).get("t", t)  # earlier versions have no such array
+    if type(t) is not int or t < 0 or np.any(within != t):
+        raise ValueError("step")
+    return t
+
+
+def _unpack(data, template):
+    """The state in a checkpoint, of the shapes and dtypes of ``template``."""
+    import tensorflow as tf
+    from safetensors.numpy import load
+
+    arrays, flat = load(data), []
+    for i, like in enumerate(tf.nest.flatten(template)):
+        value, like = arrays[f"{i:05d}"], tf.convert_to_tensor(like)
+        if like.dtype.is_complex:
+            value = value[0] + 1j * value[1]
+        if value.shape != tuple(like.shape) or value.dtype != like.dtype.as_numpy_dtype:
+            raise ValueError("shape")
+        flat.append(tf.constant(value))
+    return tf.nest.pack_sequence_as(template, flat)
 
 
 class Advance:
@@ -145,16 +174,13 @@ def _run_seed(config, folder, mode, recursion, index, before, progress):
     import tensorflow as tf
 
     seed, length = config.seed + index, getattr(config, recursion.length)
-    name, done = recursion.name, set()
-    for record in folder.records:
-        if record["kind"] == "steps" and (record["name"], record["seed"]) == (name, seed):
-            done.add(record["first"])
+    name = recursion.name
+    ends = window_ends(folder.records, name, seed)
+    done = set(ends[:-1])
     state, advance = begin(config, recursion, seed, before)
     file = f"checkpoint-{name.replace('/', '_')}-{seed}.safetensors"
-    found = _load(folder, file, state, progress.note)
+    found = _load(folder, file, state, ends, progress.note)
     state, t = found if found is not None else (state, 0)
-    if t > length:
-        raise UserError(f"{folder.path / file} is at step {t} of {length}; give another --out")
     stepper, saved = None, time.monotonic()
     events = EventLog(folder.path / "tensorboard" / f"{name.replace('/', '_')}-{seed}")
     while t < length:

@@ -10,7 +10,7 @@ import sys
 from .errors import UserError
 from .experiment import Experiment
 
-__all__ = ["all_experiments", "find"]
+__all__ = ["all_experiments", "find", "registered"]
 
 
 def all_experiments():
@@ -22,7 +22,13 @@ def all_experiments():
         for value in vars(importlib.import_module(module.name)).values():
             if isinstance(value, Experiment):
                 found[value.name] = value
+                value.module = value.module or module.name
     return dict(sorted(found.items()))
+
+
+def registered(name):
+    """The experiment of the package of that name, or None; never a file."""
+    return all_experiments().get(name)
 
 
 def find(name):

@@ -320,3 +320,16 @@ def gather_steps(records):
         if record["kind"] == "steps":
             found.setdefault((record["name"], record["seed"], record["first"]), record)
     return dict(sorted(found.items()))
+
+
+def window_ends(records, name, seed):
+    """Steps at which the logged windows of a recursion end, from 0 on without gaps; 0 included."""
+    windows = {
+        record["first"]: record["last"]
+        for record in records
+        if record["kind"] == "steps" and (record["name"], record["seed"]) == (name, seed)
+    }
+    ends = [0]
+    while ends[-1] in windows:
+        ends.append(windows[ends[-1]])
+    return ends

@@ -7,16 +7,16 @@ import json
 import math
 import os
 import pathlib
-import platform
 import time
 
+from . import digests, edited, records
 from .claims import Verdict
 from .errors import UserError
 from .notes import notes
 from .progress import Progress
 from .replicas import check_replicas, replicated
-from .results import Results
-from .store import RunFolder, read_identity, read_log, write_atomic
+from .results import Results, window_ends
+from .store import RunFolder, codes_of, read_identity, read_log, set_aside, write_atomic
 from .sweep import run_sweep
 
 __all__ = ["folder_of", "load", "run"]
@@ -51,9 +51,15 @@ def identity_of(experiment, profile, config, replicas=1):
 
 def run(
     experiment, config=None, profile="cpu", out="runs", folder=None, execution="auto",
-    quiet=False, figure=True, workers=1, executor="auto", replicas=1,
+    quiet=False, figure=True, workers=1, executor="auto", replicas=1, fresh=False, keep=False,
 ):  # fmt: skip
     """Run an experiment, or go on where its folder stopped.
+
+    A folder knows the code of its units: the modules of the experiment (below the package's
+    papers, or the user's own), the library, the versions. Where the experiment's code or the
+    release of sionna-irs is another one, nothing is added unless `fresh` or `keep` says how; where
+    nothing is left to be computed, the results are those of the log, and a note says so.
+    Comments, documentation, claims and drawings may change.
 
     Parameters
     ----------
@@ -78,6 +84,10 @@ def run(
     replicas : int
         Devices that a training runs on. Each draws batches of the configured size, so that the
         results are those of batches so many times as large. Other recursions use one device.
+    fresh : bool
+        Start anew: an earlier folder is kept as ``NAME~1``, the next free number.
+    keep : bool
+        Add to the units of other code; the log says which are whose.
 
     Returns
     -------
@@ -103,11 +113,19 @@ def run(
     path = pathlib.Path(folder or folder_of(experiment, profile, config, out, replicas))
     identity = identity_of(experiment, profile, config, replicas)
     root = pathlib.Path(out if folder is None else path.parent)
-    with scene_cache(root / "scene-cache"), RunFolder(path, identity, progress.note) as store:
+    if fresh:
+        _start_anew(path, keep, progress)
+    code = digests.digests(experiment)
+    with scene_cache(root / "scene-cache"), RunFolder(path, identity, progress.note, code) as store:
         began, units = time.monotonic(), _Units(executor, workers, replicas, execution)
+        records.check(store.records, path / "log.jsonl")
+        settled = _settled(experiment, config, store)
+        live = experiment.source is None and experiment.module is None  # no command line
+        same = edited.admit(store, settled, keep, progress.note, "{}=True" if live else "--{}")
         try:
-            if not _finished(experiment, config, store.records):
-                compile_cache.enable(root / "compile-cache")
+            # Final states are on disk, and a look at them is as cheap as it is to skip it.
+            if not settled or (experiment.recursions and same):
+                compile_cache.enable(root / "compile-cache", progress.note)
                 trained = _simulate(experiment, config, store, units, progress)
                 _write_weights(experiment, config, store, identity, trained)
         finally:
@@ -120,6 +138,15 @@ def run(
         if figure:
             draw_figure(results, store.path)
     return results, store.path
+
+
+def _start_anew(path, keep, progress):
+    """Put an earlier folder aside."""
+    if keep:
+        raise UserError("fresh and keep: one of them is permitted")
+    place = set_aside(path)
+    if place is not None:
+        progress.note(f"the earlier run is kept as {place}")
 
 
 @contextlib.contextmanager
@@ -135,16 +162,27 @@ def scene_cache(folder):
             del os.environ[name]
 
 
-def _finished(experiment, config, records):
-    """Whether the log settles everything, so that TensorFlow need not start."""
-    results = Results(experiment, config, records)
-    if experiment.recursions:
-        return False  # their final states are on disk, but a check of them is as cheap as a run
-    if experiment.table_run and not any(r["kind"] == "table" for r in records):
+def _settled(experiment, config, store):
+    """Whether the log leaves nothing to be computed, so that TensorFlow need not start."""
+    if experiment.table_run and not any(r["kind"] == "table" for r in store.records):
+        return False
+    for recursion in experiment.recursions.values():
+        length = getattr(config, recursion.length)
+        for seed in range(config.seed, config.seed + recursion.seeds):
+            if length not in window_ends(store.records, recursion.name, seed):
+                return False
+    if getattr(config, "retrain", False) and _missing_weights(experiment, store):
         return False
     swept = experiment.sweep_run
+    status = Results(experiment, config, store.records).status
     points = getattr(config, swept.x) if swept else []
-    return all(results.status.get(x, "partial") != "partial" for x in points)
+    return all(status.get(x, "partial") != "partial" for x in points)
+
+
+def _missing_weights(experiment, store):
+    """Names of the weights to be shipped that are not in the folder; the card is written last."""
+    folder = store.path / "weights"
+    return [name for name in experiment.shipped if not (folder / f"{name}.json").exists()]
 
 
 @dataclasses.dataclass
@@ -214,15 +252,13 @@ def _write_weights(experiment, config, store, identity, trained):
 
     results = Results(experiment, config, store.records)
     steps = [r for r in store.records if r["kind"] == "steps"]
-    for name, builder in experiment.shipped.items():
-        if (store.path / "weights" / f"{name}.json").exists():  # written last, and dated
-            continue
+    for name in _missing_weights(experiment, store):
         card = {
             **identity,
             "command": _command(identity),
             "date": time.strftime("%Y-%m-%d"),
             "training_s": round(sum(r.get("seconds", 0.0) for r in steps), 1),
-            "versions": _versions(),
+            "versions": digests.versions(),
             "device": backend.device(),
             "results": [
                 {k: _plain(row[k]) for k in ("metric", "curve", "x", "value", "ci_low", "ci_high")}
@@ -230,7 +266,7 @@ def _write_weights(experiment, config, store, identity, trained):
                 if experiment.metric(row["metric"]).listed
             ],
         }
-        weights.save(builder(config, trained), store.path / "weights", name, card)
+        weights.save(experiment.shipped[name](config, trained), store.path / "weights", name, card)
 
 
 def _command(identity):
@@ -250,19 +286,6 @@ def _finite(rows):
     return rows
 
 
-def _versions():
-    from importlib import metadata
-
-    names = ("sionna-irs", "sionna", "tensorflow", "keras", "numpy", "scipy")
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
-
-
 def _write_results(experiment, results, store, identity, units, wall_s):
     rows = results.rows()
     text = results.csv()
@@ -276,7 +299,10 @@ def _write_results(experiment, results, store, identity, units, wall_s):
         "trials": _trials(results),
         "notes": notes(results),
         "results_sha256": hashlib.sha256(text.encode()).hexdigest(),
-        "versions": _versions(),
+        "versions": digests.versions(),
+        "digests": [
+            code and {k: v for k, v in code.items() if k != "functions"} for code in store.codes()
+        ],
         "device": units.device,
         "timing": {
             "wall_s": wall_s,
@@ -354,4 +380,12 @@ def load(experiment, folder):
     if identity["experiment"] != experiment.name:
         raise UserError(f"{folder} holds {identity['experiment']}, not {experiment.name}")
     config = experiment.resolve(identity["profile"], identity["config"])
-    return Results(experiment, config, read_log(folder / "log.jsonl"))
+    logged = read_log(folder / "log.jsonl")
+    records.check(logged, folder / "log.jsonl")
+    return Results(experiment, config, logged)
+
+
+def other_code(experiment, folder):
+    """Whether some of a folder's records are of other code than the experiment's."""
+    identity, logged = read_identity(folder / "config.json"), read_log(folder / "log.jsonl")
+    return edited.made_by_other_code(experiment, codes_of(identity.get("digests"), logged))

@@ -24,6 +24,7 @@ def _shares_channel(model):
 def simulate(
     model, ebno_db, batch_size=100, max_units=100, target_block_errors=100, out=None, name="link",
     seed=1, precision=None, execution="graph", quiet=False, min_units=10, independent="auto",
+    version=None, fresh=False, keep=False,
 ):  # fmt: skip
     """Bit and block error rates of any ``model(batch_size, ebno_db) -> (b, b_hat)``.
 
@@ -31,6 +32,11 @@ def simulate(
     is the last dimension of ``b``. Random numbers are keyed by (seed, Eb/N0, unit), so that a run
     that was stopped and resumed equals one that was not, provided that the model draws from
     Sionna's generator.
+
+    The folder knows the code of the model: the functions and classes that it consists of, and what
+    they import, as far as they are no installed packages. With other code nothing is added to its
+    units (see `fresh` and `keep`). What a live model holds, such as trained weights, is not part
+    of it: `version` says when that has changed.
 
     Parameters
     ----------
@@ -59,6 +65,12 @@ def simulate(
         What the intervals rest on: every block, or units alone, where a batch shares a channel.
         "auto" takes units where their spread tells that blocks depend on each other, and for a
         model that declares ``shares_channel = True``, or holds a layer that does.
+    version : str or None
+        Of what the code does not say, such as "v3" for weights trained a third time.
+    fresh : bool
+        Start anew: an earlier folder is kept as ``NAME~1``, the next free number.
+    keep : bool
+        Add to the units of other code, or of another version.
 
     Returns
     -------
@@ -113,5 +125,9 @@ def simulate(
             "target_errors": target_block_errors, "precision": precision,
         },
     )  # fmt: skip
-    results, _ = run(experiment, config, folder=pathlib.Path(out), execution=execution, quiet=quiet)
+    experiment.version = None if version is None else str(version)
+    results, _ = run(
+        experiment, config, folder=pathlib.Path(out), execution=execution, quiet=quiet, fresh=fresh,
+        keep=keep,
+    )  # fmt: skip
     return results

@@ -8,9 +8,10 @@ import shutil
 import numpy as np
 
 from .. import backend
+from ..digests import versions
 from ..errors import UserError
 from ..experiment import Config
-from ..runner import _versions
+from ..store import refuse_links
 from .cases import CASES
 
 __all__ = ["export"]
@@ -48,7 +49,7 @@ def export(folder, names=None, largest=None, note=print):
     backend.start(Config())
     shutil.copy(pathlib.Path(__file__).with_name("run.py"), folder / "run.py")
     manifest = {
-        "format": FORMAT, "versions": _versions(), "date": datetime.date.today().isoformat(),
+        "format": FORMAT, "versions": versions(), "date": datetime.date.today().isoformat(),
         "cases": {},
     }  # fmt: skip
     _write(folder, manifest)
@@ -72,6 +73,7 @@ def _clear(folder):
         if not earlier:
             raise refusal
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_links(folder)
     for name in CASES:
         shutil.rmtree(folder / name, ignore_errors=True)
 

@@ -1,14 +1,19 @@
 """Shipped weights: small files, each with a card that says how they were trained."""
 
+import concurrent.futures
 import hashlib
 import json
 import pathlib
 
 import numpy as np
 
+from ..files import replacing
+
 __all__ = ["card", "load", "names", "save", "text"]
 
 _FOLDER = pathlib.Path(__file__).parent
+# Counts beyond it, and beyond the numbers in the file, are no sizes of a layer.
+_MOST = 10**6
 
 
 def names():
@@ -39,7 +44,7 @@ def card(name, folder=None):
     Raises
     ------
     ValueError
-        When there are no such weights.
+        When there are no such weights, or their card is damaged.
 
     Examples
     --------
@@ -47,11 +52,19 @@ def card(name, folder=None):
     >>> weights.card("cenas-all-snr")["experiment"]
     'cenas/nmse-vs-snr'
     """
-    path = pathlib.Path(folder or _FOLDER) / f"{name}.json"
-    if not path.with_suffix(".safetensors").is_file():
+    here = pathlib.Path(folder or _FOLDER)
+    # A name with a path in it would leave the folder.
+    if pathlib.PurePath(name).name != name or not (here / f"{name}.safetensors").is_file():
         known = ", ".join(names()) if folder is None else f"a file of {folder}"
         raise ValueError(f"name = {name!r}; one of {known} is needed")
-    return json.loads(path.read_text())
+    try:
+        entry = json.loads((here / f"{name}.json").read_text())
+        sound = isinstance(entry["sha256"], str) and isinstance(entry["layer"]["config"], dict)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        sound = False
+    if not sound:
+        raise ValueError(f"name = {name!r}: the card is missing, damaged or of no layer")
+    return entry
 
 
 def text(name):
@@ -96,7 +109,8 @@ def save(layer, folder, name, card):
     data = dump(values)
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.safetensors").write_bytes(data)
+    with replacing(folder / f"{name}.safetensors") as file:
+        file.write(data)
     entry = {
         "name": name,
         "num_weights": int(sum(np.prod(v.shape) for v in layer.trainable_weights)),
@@ -104,11 +118,15 @@ def save(layer, folder, name, card):
         **card,
         "layer": keras.saving.serialize_keras_object(layer),
     }
-    (folder / f"{name}.json").write_text(json.dumps(entry, indent=1) + "\n")
+    with replacing(folder / f"{name}.json") as file:
+        file.write((json.dumps(entry, indent=1) + "\n").encode())
 
 
 def load(name, folder=None, **changes):
-    """The layer with its weights; digest, shapes, dtypes and finiteness are checked first.
+    """The layer with its weights; digest, names, shapes, dtypes and finiteness are checked first.
+
+    Only classes of Keras and registered ones are made, and nothing of a size that the file does
+    not have.
 
     Parameters
     ----------
@@ -133,28 +151,92 @@ def load(name, folder=None, **changes):
     >>> weights.load("cenas-all-snr").count_params() < 26_000
     True
     """
-    import keras
-    from safetensors.numpy import load as parse
-
     import sionna_irs
 
     entry = card(name, folder)
-    data = (pathlib.Path(folder or _FOLDER) / f"{name}.safetensors").read_bytes()
-    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise ValueError(f"name = {name!r}: the file of the weights is damaged")
+    arrays = _arrays(name, pathlib.Path(folder or _FOLDER), entry)
     for public in sionna_irs.__all__:  # registers every class of the package
         getattr(sionna_irs, public)
-    described = entry["layer"]
-    layer = keras.saving.deserialize_keras_object(
-        {**described, "config": {**described["config"], **changes}}
-    )
-    values = [value for _, value in sorted(parse(data).items())]
-    if len(values) != len(layer.weights):
-        raise ValueError(f"name = {name!r}: {len(values)} arrays for {len(layer.weights)} weights")
-    for index, (weight, value) in enumerate(zip(layer.weights, values, strict=True)):
-        widens = np.can_cast(value.dtype, weight.dtype)
-        if not widens or value.shape != tuple(weight.shape) or not np.isfinite(value).all():
-            raise ValueError(f"name = {name!r}: array {index} does not fit {weight.path}")
-    for weight, value in zip(layer.weights, values, strict=True):
+    described = {**entry["layer"], "config": {**entry["layer"]["config"], **changes}}
+    _refuse(name, described, max(_MOST, sum(value.size for value in arrays)))
+    # What Keras remembers of variables without values ends with the thread that made them.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        wanted = thread.submit(_variables, name, described).result()
+    if len(arrays) != len(wanted):
+        raise ValueError(f"name = {name!r}: {len(arrays)} arrays for {len(wanted)} weights")
+    for index, (value, (shape, dtype, path)) in enumerate(zip(arrays, wanted, strict=True)):
+        if not np.can_cast(value.dtype, dtype) or value.shape != shape:
+            raise ValueError(f"name = {name!r}: array {index} does not fit {path}")
+    layer = _make(name, described)
+    for weight, value in zip(layer.weights, arrays, strict=True):
         weight.assign(value)
     return layer
+
+
+def _arrays(name, folder, entry):
+    """The arrays of a file in the order of the layer's weights."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as parse
+
+    data = (folder / f"{name}.safetensors").read_bytes()
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise ValueError(f"name = {name!r}: the file of the weights is damaged")
+    try:
+        found = parse(data)
+    except (SafetensorError, KeyError) as error:  # KeyError: a dtype that NumPy lacks
+        raise ValueError(f"name = {name!r}: no file of weights ({error})") from None
+    order = [f"{index:05d}" for index in range(len(found))]
+    if sorted(found) != order:
+        odd = next(iter(sorted(set(found) - set(order))), "none")
+        raise ValueError(
+            f"name = {name!r}: an array is called {odd[:40]!r}, where 00000 to "
+            f"{len(found) - 1:05d} in the order of the layer's weights are needed"
+        )
+    for key in order:
+        if found[key].dtype.kind not in "iufb" or not np.isfinite(found[key]).all():
+            raise ValueError(f"name = {name!r}: array {key} does not consist of finite numbers")
+    return [found[key] for key in order]
+
+
+def _refuse(name, part, most):
+    """Refuse descriptions of classes that nobody registered, and of counts beyond ``most``."""
+    import keras
+
+    if isinstance(part, list):
+        for item in part:
+            _refuse(name, item, most)
+    if not isinstance(part, dict):
+        return
+    if "class_name" in part:
+        known = keras.saving.get_registered_object(str(part.get("registered_name")))
+        if known is None and str(part.get("module")).partition(".")[0] != "keras":
+            raise ValueError(
+                f"name = {name!r}: the card asks for {str(part['class_name'])[:80]}, which is not "
+                "registered; import the module that defines it"
+            )
+    for key, value in part.items():
+        if str(key).startswith("num_") and isinstance(value, int) and value > most:
+            raise ValueError(
+                f"name = {name!r}: the card asks for {key} = {value}; at most {most} is permitted"
+            )
+        _refuse(name, value, most)
+
+
+def _make(name, described):
+    """The layer of a description."""
+    import keras
+
+    try:
+        return keras.saving.deserialize_keras_object(described)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ValueError(f"name = {name!r}: the card's layer cannot be made: {reason}") from None
+
+
+def _variables(name, described):
+    """(shape, dtype, path) of the weights of a layer, without the memory that they take."""
+    import keras
+
+    with keras.StatelessScope(initialize_variables=False):
+        layer = _make(name, described)
+    return [(tuple(weight.shape), weight.dtype, weight.path) for weight in layer.weights]

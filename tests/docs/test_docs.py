@@ -66,8 +66,9 @@ def test_how_to_runs(name, tmp_path, monkeypatch):
 def test_how_to_experiment_runs(tmp_path):
     (block,) = python_blocks(ROOT / "docs/howto/experiment.md")
     (tmp_path / "my_curve.py").write_text(block)
-    commands = re.findall(r"link-sims (.*)", (ROOT / "docs/howto/experiment.md").read_text())
-    assert len(commands) == 3
+    page = (ROOT / "docs/howto/experiment.md").read_text()
+    commands = re.findall(r"^link-sims (.*)", page, re.M)
+    assert len(commands) == 5
     for command in commands:
         if "smoke" not in command:
             command += " --profile smoke"
@@ -139,6 +140,7 @@ ORDER = [
     ["sionna_irs.layer"],
     ["sionna_irs.inputs"],
     ["sionna_irs.arguments", "sionna_irs.serial"],
+    ["sionna_irs.files"],
 ]
 
 

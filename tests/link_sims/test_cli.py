@@ -36,7 +36,7 @@ def test_run_plot_show_verify(capsys, monkeypatch, tmp_path):
     results = json.loads((folder / "results.json").read_text())
     assert results["config"]["max_units"] == 5 and results["versions"]["tensorflow"]
     (folder / "figure.png").unlink()
-    assert call(capsys, monkeypatch, "plot", folder)[0] == 0
+    assert call(capsys, monkeypatch, "plot", TINY, folder)[0] == 0
     assert (folder / "figure.png").stat().st_size > 1000
     code, out, _ = call(capsys, monkeypatch, "verify", TINY, *arguments[1:])
     assert code == 0 and "1/(2x)" in out
@@ -68,7 +68,7 @@ def test_verify_exits_1_only_on_a_contradiction(capsys, monkeypatch, tmp_path):
     # A folder is judged as it is, however it is spelled: nothing runs.
     monkeypatch.chdir(tmp_path)
     folder = next(tmp_path.glob("tests/wrong/*"))
-    assert call(capsys, monkeypatch, "verify", f"{folder}/")[0] == 1
+    assert call(capsys, monkeypatch, "verify", file, f"{folder}/")[0] == 1
     assert not (tmp_path / "runs").exists()
 
 

@@ -253,6 +253,40 @@ def test_damaged_file_is_computed_again(tmp_path, counted, damage):
     assert len(counted) == 2 and len(list(tmp_path.iterdir())) == 1
 
 
+FOREIGN = {
+    "another name": lambda a: {**{k: v for k, v in a.items() if k != "gain"}, "gains": a["gain"]},
+    "a name too many": lambda a: {**a, "vertices": np.zeros([1, 1, 1, 3, 3])},
+    "a name too few": lambda a: {k: v for k, v in a.items() if k != "delay"},
+    "another shape": lambda a: {**a, "delay": a["delay"][..., None]},
+    "more receivers": lambda a: {k: np.concatenate([v, v]) for k, v in a.items()},
+    "another kind": lambda a: {**a, "valid": a["valid"].astype(float)},
+    "not a number": lambda a: {**a, "gain": a["gain"] * np.nan},
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_file_that_is_no_answer_is_computed_again(tmp_path, counted, answer, what):
+    first = solve_paths(**HOP, cache_dir=tmp_path)
+    (path,) = tmp_path.iterdir()
+    np.savez(path, **FOREIGN[what](answer))
+    with pytest.warns(UserWarning, match="holds other arrays .*computed again"):
+        again = solve_paths(**HOP, cache_dir=tmp_path)
+    assert len(counted) == 2
+    np.testing.assert_array_equal(again.gain, first.gain)
+
+
+def test_writing_an_answer_follows_no_link(tmp_path, counted):
+    target = tmp_path / "precious"
+    solve_paths(**HOP, cache_dir=tmp_path / "cache")
+    (path,) = (tmp_path / "cache").iterdir()
+    target.write_bytes(b"precious")
+    path.unlink()
+    path.symlink_to(target)
+    with pytest.warns(UserWarning, match="computed again"):
+        solve_paths(**HOP, cache_dir=tmp_path / "cache")
+    assert target.read_bytes() == b"precious" and not path.is_symlink()
+
+
 def test_folder_that_cannot_be_written_keeps_the_result(tmp_path, counted):
     (tmp_path / "file").write_text("")
     with pytest.warns(UserWarning, match="not cached") as warned:

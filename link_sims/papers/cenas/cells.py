@@ -121,12 +121,13 @@ def export(folder, target):
     from ...progress import Progress
 
     identity = store.read_identity(pathlib.Path(folder) / "config.json")
+    identity.pop("digests", None)
     cfg = search.resolve(identity["profile"], identity["config"])
     backend.start(cfg)
     with store.RunFolder(folder, identity) as run:
         results = runner.Results(search, cfg, run.records)
         states = {
-            name: recursion.run_recursion(search, cfg, run, "graph", found, Progress(True))
+            name: recursion.run_recursion(cfg, run, "graph", found, {}, Progress(True))
             for name, found in search.recursions.items()
         }
         seconds = {

@@ -3,16 +3,16 @@
 The key is a hash of everything that decides the answer, so a file never becomes stale.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import re
-import secrets
 import warnings
 
 import numpy as np
+
+from ...files import replacing
 
 __all__ = ["default_folder", "fetch", "key_of", "scene_hash"]
 
@@ -104,11 +104,11 @@ def key_of(question):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fetch(question, compute, folder=None):
+def fetch(question, compute, folder=None, sound=lambda arrays: True):
     """The answer to a question: from its file, else computed and kept.
 
-    A file that cannot be read is computed again; a folder that cannot be written to costs the
-    file, not the answer.
+    A file that cannot be read, or is no answer, is computed again; a folder that cannot be written
+    to costs the file, not the answer.
 
     Parameters
     ----------
@@ -118,6 +118,9 @@ def fetch(question, compute, folder=None):
         Takes nothing, returns a dict of arrays.
     folder : str, path or None
         None: :func:`default_folder`.
+    sound : callable, optional
+        Whether a dict of arrays is an answer: the name of a file says what was asked, not what
+        lies in it.
 
     Returns
     -------
@@ -141,7 +144,10 @@ def fetch(question, compute, folder=None):
     folder = default_folder() if folder is None else pathlib.Path(folder).expanduser()
     path = folder / f"{key_of(question)}.npz"
     try:
-        return read(path)
+        arrays = read(path)
+        if sound(arrays):
+            return arrays
+        raise ValueError("it holds other arrays than were asked for")
     except (FileNotFoundError, NotADirectoryError):
         pass
     except Exception as error:  # damage shows as anything from BadZipFile to MemoryError
@@ -177,14 +183,7 @@ def read(path):
 
 
 def _write(path, arrays):
-    """Under another name first: an interrupted write leaves nothing that looks like an answer."""
+    """Whole or not at all: an interrupted write leaves nothing that looks like an answer."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with replacing(path) as file:
+        np.savez(file, **arrays)

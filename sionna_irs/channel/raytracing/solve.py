@@ -254,4 +254,23 @@ def _solve(request, cache_dir):
     question = {k: v for k, v in request.items() if k != "scene_file"}
     question["scene"] = cache.scene_hash(request["scene_file"])
     question["sionna-rt"] = _solver_version()
-    return cache.fetch(question, lambda: run_worker(request), cache_dir)
+    sound = functools.partial(_is_answer, request)
+    return cache.fetch(question, lambda: run_worker(request), cache_dir, sound)
+
+
+def _is_answer(request, arrays):
+    """Whether arrays are what the worker returns for a request: names, kinds, shapes."""
+    if request["kind"] == "outline":
+        count, names = (np.shape(arrays.get(name))[:1] for name in ("objects", "names"))
+        wanted = {"triangles": ("f", (*count, 3, 2)), "heights": ("f", (*count, 3)),
+                  "objects": ("i", count), "names": ("U", names)}  # fmt: skip
+    else:
+        ends = len(request["rx_positions"]), len(request["tx_positions"])
+        paths = (*ends, *np.shape(arrays.get("valid"))[2:3])
+        wanted = {"gain": ("c", paths), "delay": ("f", paths), "valid": ("b", paths),
+                  "departure": ("f", (*paths, 3)), "arrival": ("f", (*paths, 3))}  # fmt: skip
+        if request["with_vertices"]:
+            wanted["vertices"] = "f", (*paths, request["max_depth"], 3)
+    found = {name: (value.dtype.kind, value.shape) for name, value in arrays.items()}
+    numbers = [v for n, v in arrays.items() if n not in ("names", "vertices")]
+    return found == wanted and all(np.isfinite(value).all() for value in numbers)
