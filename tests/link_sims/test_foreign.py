@@ -186,6 +186,19 @@ def test_a_link_that_appears_while_a_file_is_written_is_not_followed(tmp_path, m
     assert target.read_bytes() == b"precious" and not (tmp_path / "results.json").is_symlink()
 
 
+@pytest.mark.parametrize("name", ["log.jsonl", ".lock"])
+def test_a_link_that_appears_after_the_look_is_not_followed(tmp_path, monkeypatch, name):
+    identity, target = {"experiment": "e", "profile": "cpu", "config": {}}, tmp_path / "precious"
+    with store.RunFolder(tmp_path / "run", identity):
+        pass
+    target.write_bytes(b"")
+    (tmp_path / "run" / name).unlink()
+    (tmp_path / "run" / name).symlink_to(target)
+    monkeypatch.setattr(store, "refuse_links", lambda folder: None)
+    one_line(store.RunFolder(tmp_path / "run", identity).__enter__, "cannot write")
+    assert target.read_bytes() == b""
+
+
 def test_what_a_killed_process_left_is_removed(copied):
     go_on, folder = copied
     (folder / ".results.csv.0123abcd.partial").write_bytes(b"half")
@@ -354,6 +367,21 @@ def test_a_folder_is_locked_while_it_is_used_and_free_afterwards(tmp_path):
         assert first.records == refused.records == failed.records == last.records == []
     assert store.set_aside(tmp_path / "run") == tmp_path / "run~1"
     assert store.set_aside(tmp_path / "run") is None
+
+
+def test_a_folder_that_cannot_be_set_aside_is_free_afterwards(tmp_path, monkeypatch):
+    identity = {"experiment": "e", "profile": "cpu", "config": {}}
+    with store.RunFolder(tmp_path / "run", identity):
+        pass
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(UserError) as caught:
+        patch.setattr(os, "rename", fail)
+        store.set_aside(tmp_path / "run")
+    with store.RunFolder(tmp_path / "run", identity) as run:
+        assert run.records == [] and "No space left" in str(caught.value)
 
 
 def test_a_run_that_was_refused_leaves_its_folder_usable(copied, whole):
