@@ -14,11 +14,9 @@ NO_NOISE = "noise of a covariance of zeros: no combiner has an SINR, and no inve
 PRODUCT = "a channel over a surface is a product of two hops, beyond single precision"
 EXCUSED = {
     "SurfaceAutoencoder": {("links", "1e30"): PRODUCT},
-    **{
-        name: {
-            (argument, kind): NO_NOISE for argument in ("r_w", "gram") for kind in ("zero", "1e-30")
-        }
-        for name in ("SCA", "UnfoldedSCA", "BlockDiagonalization", "HybridZF")
+    "SCA": {(argument, "zero"): NO_NOISE for argument in ("r_w", "gram")},
+    "BlockDiagonalization": {
+        (argument, kind): NO_NOISE for argument in ("r_w", "gram") for kind in ("zero", "1e-30")
     },
 }
 
@@ -32,8 +30,8 @@ def test_refused(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_matrix(name):
-    num_cases, _ = testing.check_arguments(ALL[name], EXCUSED.get(name))
-    assert num_cases >= 5
+    num_cases, num_excused = testing.check_arguments(ALL[name], EXCUSED.get(name))
+    assert num_cases >= 5 and bool(num_excused) == (name in EXCUSED)
 
 
 def test_every_excuse_has_a_reason():
