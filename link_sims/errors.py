@@ -6,7 +6,8 @@ __all__ = ["UserError", "explained", "shortened"]
 
 # With "error: " before it a line has at most 500 characters.
 _LENGTH = 490
-# What a configuration can make others raise: Sionna, TensorFlow, NumPy.
+# What a configuration can make others raise; the user's own code keeps its tracebacks.
+_OTHERS = ("sionna", "tensorflow", "keras", "numpy", "scipy")
 _REFUSALS = (ValueError, TypeError, AssertionError, ArithmeticError, NotImplementedError)
 
 
@@ -51,7 +52,7 @@ def explained(error):
     if isinstance(error, MemoryError) or "ResourceExhaustedError" in kinds:
         text = "not enough memory; smaller sizes, or a smaller batch_size, are needed"
         return f"{text} ({hint})"
-    theirs = not module.startswith(("link_sims.", "sionna_irs.", "__main__"))
+    theirs = module.partition(".")[0] in _OTHERS
     if "OpError" in kinds or (theirs and isinstance(error, _REFUSALS)):
         text = shortened(error, _LENGTH - len(hint) - 50)
         return f"the configuration cannot be computed: {text} ({hint})"

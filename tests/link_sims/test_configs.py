@@ -16,7 +16,7 @@ from test_cli import call
 
 import link_sims
 import sionna_irs as irs
-from link_sims import backend
+from link_sims import backend, cli
 from link_sims.errors import UserError, explained, shortened
 from link_sims.fields import check_code, check_range
 from link_sims.papers.cascade import bayes_or_none, closed_forms
@@ -201,6 +201,8 @@ def sweep(cfg, trained):
         return lambda n, x: {("a", "b"): (tf.gather([1.0], tf.cast(x, tf.int32) + 5), n)}
     if cfg.fault == 4:
         return lambda n, x: {("a", "b"): (tf.reduce_sum(tf.ones([2]) + tf.ones([3])), n)}
+    if cfg.fault == 5:
+        return 1 / 0
     raise RuntimeError("a fault of ours")
 """
 
@@ -216,14 +218,15 @@ def test_what_only_others_can_refuse_is_one_line_too(capsys, monkeypatch, tmp_pa
         line = err.strip()
         assert code == 2 and text.lower() in line.lower(), err
         assert len(line.splitlines()) == 1 and len(line) <= 500 and "LINK_SIMS_DEBUG=1" in line
-    # A fault of ours stays one that can be found, and so does everything on demand.
-    monkeypatch.setattr(sys, "argv", ["link-sims", *map(str, arguments), "fault=5"])
-    with pytest.raises(RuntimeError, match="a fault of ours"):
-        link_sims.cli.main()
+    # A fault of ours, or of the user's file, can be found; everything can on demand.
+    for fault, kind in ((5, ZeroDivisionError), (6, RuntimeError)):
+        monkeypatch.setattr(sys, "argv", ["link-sims", *map(str, arguments), f"fault={fault}"])
+        with pytest.raises(kind):
+            cli.main()
     monkeypatch.setenv("LINK_SIMS_DEBUG", "1")
     monkeypatch.setattr(sys, "argv", ["link-sims", *map(str, arguments), "fault=0"])
     with pytest.raises(ValueError, match="k too small"):
-        link_sims.cli.main()
+        cli.main()
 
 
 def test_files_that_cannot_be_used_are_the_users():
