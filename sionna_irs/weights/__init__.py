@@ -134,7 +134,8 @@ def load(name, folder=None, **changes):
     folder : path-like, optional
         Where the files lie; default: the shipped ones.
     **changes
-        Constructor arguments of the layer to be replaced.
+        Constructor arguments of the layer to be replaced; ``precision`` is that of the layers
+        within it, too.
 
     Returns
     -------
@@ -157,7 +158,7 @@ def load(name, folder=None, **changes):
     arrays = _arrays(name, pathlib.Path(folder or _FOLDER), entry)
     for public in sionna_irs.__all__:  # registers every class of the package
         getattr(sionna_irs, public)
-    described = {**entry["layer"], "config": {**entry["layer"]["config"], **changes}}
+    described = _renewed(entry["layer"], changes)
     _refuse(name, described, max(_MOST, sum(value.size for value in arrays)))
     # What Keras remembers of variables without values ends with the thread that made them.
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
@@ -171,6 +172,18 @@ def load(name, folder=None, **changes):
     for weight, value in zip(layer.weights, arrays, strict=True):
         weight.assign(value)
     return layer
+
+
+def _renewed(described, changes):
+    """The description of a layer with other arguments."""
+
+    def within(value):
+        if isinstance(value, dict):
+            return {k: precision if k == "precision" else within(v) for k, v in value.items()}
+        return [within(v) for v in value] if isinstance(value, list) else value
+
+    config, precision = {**described["config"], **changes}, changes.get("precision")
+    return {**described, "config": config if precision is None else within(config)}
 
 
 def _arrays(name, folder, entry):

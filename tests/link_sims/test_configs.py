@@ -236,6 +236,15 @@ def test_files_that_cannot_be_used_are_the_users():
     assert explained(KeyError("ours")) is None
 
 
+def test_shipped_weights_take_the_precision_of_the_configuration_at_all_depths():
+    system = irs.weights.load("hybrid-known", precision="double")
+    assert {layer.precision for layer in (system, system.front, system.precoder)} == {"double"}
+    single = irs.weights.load("hybrid-known")
+    for weight, wide in zip(single.weights, system.weights, strict=True):
+        assert weight.dtype == "float32" and wide.dtype == "float64"
+        np.testing.assert_array_equal(weight.numpy(), wide.numpy())
+
+
 @pytest.mark.slow
 def test_exact_bayes_errors_at_high_snr_take_a_finer_grid():
     statistics = irs.CascadedChannel(16, 64, 10.0).statistics
