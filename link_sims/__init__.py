@@ -9,7 +9,7 @@ _EXPORTS = {
     name: module
     for module, names in {
         "experiment": "Config Experiment Metric row",
-        "fields": "EvenBits Grid IntGrid LearningRate PhaseBits PositiveFloat PositiveInt",
+        "fields": "Distance EvenBits Grid IntGrid LearningRate PhaseBits PositiveFloat PositiveInt",
         "errors": "UserError",
         "results": "Results",
         "runner": "run",

@@ -7,6 +7,7 @@ import pydantic
 from pydantic import Field
 
 __all__ = [
+    "Distance",
     "EvenBits",
     "Grid",
     "IntGrid",
@@ -35,6 +36,7 @@ _Points = Field(min_length=1, max_length=1000), pydantic.AfterValidator(_distinc
 PositiveInt = Annotated[int, Field(ge=1, le=10**7)]
 # Squares of the ends are finite and not zero in single precision.
 PositiveFloat = Annotated[float, Field(ge=1e-15, le=1e15)]
+Distance = Annotated[float, Field(ge=1e-3, le=1e6)]
 LearningRate = Annotated[float, Field(ge=1e-15, le=10)]
 Grid = Annotated[list[Annotated[float, Field(ge=-1e6, le=1e6)]], *_Points]
 IntGrid = Annotated[list[Annotated[int, Field(ge=1, le=10**6)]], *_Points]
@@ -46,6 +48,8 @@ _RANGES = {
     "batch_size": (1, 10**7),
     "min_units": (2, 10**6),
     "max_units": (2, 10**6),
+    "bandwidth_hz": (1, 1e12),
+    "carrier_frequency_hz": (1e6, 1e12),
     "k_factor": (0, 1e4),
     "k_factors": (0, 1e4),
 }

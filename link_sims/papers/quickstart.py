@@ -25,9 +25,9 @@ class Config(link_sims.Config):
     carrier_frequency_hz: link_sims.PositiveFloat = 3.5e9
     bandwidth_hz: link_sims.PositiveFloat = 5e6
     noise_figure_db: float = 5.0
-    user_surface_m: link_sims.PositiveFloat = 20.0
-    surface_base_m: link_sims.PositiveFloat = 50.0
-    user_base_m: link_sims.PositiveFloat = 60.0
+    user_surface_m: link_sims.Distance = 20.0
+    surface_base_m: link_sims.Distance = 50.0
+    user_base_m: link_sims.Distance = 60.0
     wall_loss_db: float = 20.0
     pilot_len: link_sims.PositiveInt = 4
     num_info_bits: link_sims.PositiveInt = 512

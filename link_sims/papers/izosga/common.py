@@ -35,10 +35,10 @@ class ScenarioConfig(link_sims.Config):
     noise_power_dbm: float = -80.0
     k_factor_surface_db: float = 5.0
     k_factor_direct_db: float = -5.0
-    tx_distance_m: link_sims.PositiveFloat = 50.0
-    surface_offset_m: link_sims.PositiveFloat = 3.0
+    tx_distance_m: link_sims.Distance = 50.0
+    surface_offset_m: link_sims.Distance = 3.0
     surface_heights_m: Annotated[list[float], Field(min_length=1, max_length=8)] = [0.0]
-    user_radius_m: link_sims.PositiveFloat = 3.0
+    user_radius_m: link_sims.Distance = 3.0
     correlation: Annotated[float, Field(ge=0, le=1)] = 0.5
     user_correlation: Annotated[float, Field(ge=0, le=1)] = 1.0
     multiplier: Literal["newton", "bisection", "closed_form"] = "newton"

@@ -21,10 +21,10 @@ class Config(common.ScenarioConfig):
     panel: Annotated[list[link_sims.PositiveInt], Field(min_length=2, max_length=2)] = [20, 20]
     surface: Literal["disc", "circle", "varactor"] = "varactor"
     step_scale: link_sims.PositiveFloat = 0.25
-    tx_distance_m: link_sims.PositiveFloat = 70.0
-    panel_radius_m: link_sims.PositiveFloat = 12.0
-    panel_height_m: link_sims.PositiveFloat = 2.0
-    user_radius_m: link_sims.PositiveFloat = 9.0
+    tx_distance_m: link_sims.Distance = 70.0
+    panel_radius_m: link_sims.Distance = 12.0
+    panel_height_m: link_sims.Distance = 2.0
+    user_radius_m: link_sims.Distance = 9.0
     num_iter: link_sims.PositiveInt = 20
     num_steps: link_sims.PositiveInt = 300
 

@@ -41,7 +41,7 @@ class SceneConfig(link_sims.Config):
     tx_position_m: Point = [-60.0, 0.0, 10.0]
     panel_position_m: Point = [31.0, -8.0, 8.0]
     panel_orientation_rad: Point = [math.radians(140), 0.0, 0.0]
-    user_height_m: link_sims.PositiveFloat = 1.5
+    user_height_m: link_sims.Distance = 1.5
     carrier_frequency_hz: Annotated[float, Field(ge=1e8, le=3e11)] = 3.5e9
     num_rows: Annotated[int, Field(ge=1, le=1000)] = 16
     num_cols: Annotated[int, Field(ge=1, le=1000)] = 16
