@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer, require_integer
+from ..linalg.scale import unit_noise
 from ..networks.convolution import Convolution
 from ..networks.dense import Dense
 from .unfolded_wmmse import mmse_precoder, unit_power
@@ -46,13 +47,11 @@ class _ImagePrecoder(LinkLayer):
             x = layer(x)
         return tf.reshape(x, tf.concat([batch, x.shape[1:]], 0))
 
-    def _precoder(self, z):
-        """V [..., M, K] of unit power from its 2MK real numbers."""
+    def _precoder(self, z, served):
+        """V [..., M, K] of unit power from its 2MK real numbers; `served`: [..., 1, K or 1]."""
         size = tf.concat([tf.shape(z)[:-1], [self.num_ant, self.num_users]], 0)
-        return unit_power(tf.complex(*(tf.reshape(part, size) for part in tf.split(z, 2, -1))))
-
-    def _in_noise_units(self, h, no):
-        return h / self.cplx(tf.sqrt(self.real(no)))[..., None, None]
+        v = tf.complex(*(tf.reshape(part, size) for part in tf.split(z, 2, -1)))
+        return unit_power(tf.where(served, v, tf.zeros_like(v)))
 
 
 class GramCNNPrecoder(_ImagePrecoder):
@@ -104,7 +103,7 @@ class GramCNNPrecoder(_ImagePrecoder):
         self._make((num_users, num_users), [num_filters], [3 * num_users])
 
     def call(self, h, no, training=False):
-        h = self._in_noise_units(h, no)
+        h, _ = unit_noise(h, no)
         gram = tf.linalg.matmul(h, h, adjoint_b=True)
         real, imag, w = tf.split(self._features(gram, training), 3, -1)
         return mmse_precoder(h, tf.complex(real, imag), tf.nn.softplus(w))
@@ -160,7 +159,8 @@ class CNNPrecoder(_ImagePrecoder):
         self._make((num_users, num_ant), filters, [width, 2 * num_ant * num_users])
 
     def call(self, h, no, training=False):
-        return self._precoder(self._features(self._in_noise_units(h, no), training))
+        served = tf.reduce_any(h != 0, -1)[..., None, :]
+        return self._precoder(self._features(unit_noise(h, no)[0], training), served)
 
 
 class PilotCNNPrecoder(_ImagePrecoder):
@@ -228,5 +228,6 @@ class PilotCNNPrecoder(_ImagePrecoder):
         if sounding:
             y = self.pilots(tf.cast(y, self.pilots.cdtype), tf.cast(no, self.pilots.rdtype))
             y = tf.cast(y, self.cdtype)
-        v = self._precoder(self._features(self._in_noise_units(y, no), training))
+        heard = tf.reduce_any(y != 0, [-2, -1], keepdims=True)
+        v = self._precoder(self._features(unit_noise(y, no)[0], training), heard)
         return (v, tf.linalg.adjoint(v)) if sounding else v

@@ -3,11 +3,11 @@
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer, require_integer
+from ..linalg.scale import unit_noise
 from ..networks.dense import Dense
+from .streams import unit_power_streams
 
 __all__ = ["BlackBoxHybrid"]
-
-_SMALLEST = 1e-30  # power of a precoder that is scaled
 
 
 class BlackBoxHybrid(LinkLayer):
@@ -97,19 +97,17 @@ class BlackBoxHybrid(LinkLayer):
 
     def estimate(self, y, no, training=False):
         """Equivalent channels [..., K, m, n], complex: what the first network names so."""
-        root = tf.sqrt(self.real(no))[..., None, None, None]
-        h_hat = self._complex(self._first(y / self.cplx(root), training), "h")
-        return h_hat * self.cplx(root)
+        y, factor = unit_noise(y, no, (-3, -2, -1))
+        return self._complex(self._first(y, training), "h") / self.cplx(factor)
 
     def call(self, y, no, gram, training=False):
-        y = y / self.cplx(tf.sqrt(self.real(no)))[..., None, None, None]
+        heard = tf.reduce_any(y != 0, [-2, -1], keepdims=True)
+        y, _ = unit_noise(y, no, (-3, -2, -1))
         x = _run(self.beamformer, self._first(y, training), training)
         f, w = tf.split(x, [2 * _size(self.shapes[name]) for name in "fw"], -1)
         f, w = self._complex(f, "f"), self._complex(w, "w")
-        received = tf.matmul(gram[..., None, :, :], f)
-        power = tf.reduce_sum(tf.math.real(tf.math.conj(f) * received), [-2, -1], keepdims=True)
-        scale = tf.sqrt(self.shapes["f"][-1] / tf.maximum(power, _SMALLEST))
-        return self.cplx(scale) * f, w
+        f = unit_power_streams(tf.where(heard, f, tf.zeros_like(f)), gram[..., None, :, :])
+        return f, w
 
     def _first(self, y, training):
         """Real numbers of the equivalent channels, in units of the noise."""

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from ..layer import LinkLayer, require_integer
 from ..linalg import column_space, hpd_whitener, svd
+from ..linalg.scale import unit_scale
 from .streams import HYBRID_INPUTS, fixed_phases, mmse_combiner
 
 __all__ = ["BlockDiagonalization", "reduce_channel"]
@@ -78,17 +79,32 @@ class BlockDiagonalization(LinkLayer):
                 f"num_streams = {self.num_streams}; at most {max(fits, 0)} fit {users} users of "
                 f"rank {rank} and {n} chains of the base station"
             )
-        h, tx_basis, _ = reduce_channel(h_eq, r_w, gram, rank)
+        unit, _ = unit_scale(h_eq, (-3, -2, -1))
+        h, tx_basis, _ = reduce_channel(unit, r_w, gram, rank)
         if users > 1:
             others = [[v for v in range(users) if v != k] for k in range(users)]
             rows = tf.gather(h, others, axis=-3)
             rows = tf.reshape(rows, tf.concat([tf.shape(h)[:-2], [-1, h.shape[-1]]], 0))
             rows = tf.ensure_shape(rows, [*h.shape[:-2], (users - 1) * rank, h.shape[-1]])
-            heard, _ = tf.linalg.qr(tf.linalg.adjoint(rows))
+            heard = _orthonormal(tf.linalg.adjoint(rows))
             h -= tf.linalg.matmul(tf.linalg.matmul(h, heard), heard, adjoint_b=True)
         v = fixed_phases(svd(h)[2][..., : self.num_streams])
         f = tf.linalg.matmul(tx_basis, v)
+        served = tf.reduce_any(h_eq != 0, [-2, -1], keepdims=True)
+        f = tf.where(served, f, tf.zeros_like(f))
         return f, mmse_combiner(h_eq, f, r_w, no)
+
+
+def _orthonormal(columns):
+    """Orthonormal columns with the span of the first ones, for each number of them; zeros stay.
+
+    Columns of zeros are given a dimension of their own, which is left out again: the others do not
+    see them, and there is a gradient.
+    """
+    zero = tf.reduce_all(columns == 0, -2)
+    own = tf.linalg.diag(tf.cast(zero, columns.dtype))
+    q, _ = tf.linalg.qr(tf.concat([columns, own], -2))
+    return q[..., : columns.shape[-2], :]
 
 
 def reduce_channel(h_eq, r_w, gram, max_rank):
@@ -137,7 +153,7 @@ def reduce_channel(h_eq, r_w, gram, max_rank):
         h = tf.linalg.matmul(columns, h, adjoint_a=True)
     if users * rank < n:
         rows = tf.reshape(h, tf.concat([tf.shape(h)[:-3], [1, users * rank, n]], 0))
-        span, _ = tf.linalg.qr(tf.linalg.adjoint(rows))
+        span = _orthonormal(tf.linalg.adjoint(rows))
         tx_basis = tf.linalg.matmul(tx_basis, span)
         h = tf.linalg.matmul(h, span)
     return h, tx_basis, rx_basis

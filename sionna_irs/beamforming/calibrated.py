@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer
+from ..linalg.scale import unit_noise
 from ..networks.row_network import RowNet
 
 __all__ = ["Calibrated"]
@@ -89,11 +90,12 @@ class Calibrated(LinkLayer):
 
     def call(self, x, no, training=False):
         no = self.real(no)
-        noise = tf.sqrt(no)[..., None, None]
-        rows = x / self.cplx(noise)
+        rows, factor = unit_noise(x, no)
         # Every part keeps its precision, whatever that of the link.
         y = self.row_net(tf.cast(rows, self.row_net.cdtype), training=training)
-        y = self.cplx(y) * self.cplx(noise * self._lengths(rows))
+        y = self.cplx(y) * self.cplx(self._lengths(rows) / factor)
+        # Without a row there is nothing to calibrate.
+        y = tf.where(tf.reduce_any(x != 0, -1, keepdims=True), y, tf.zeros_like(y))
         if self.loading is not None:
             no = no * tf.exp(self.loading.value)
         outcome = self.basis(tf.cast(y, self.basis.cdtype), tf.cast(no, self.basis.rdtype))

@@ -4,11 +4,14 @@ import math
 
 import tensorflow as tf
 
+from ..layer import LinkLayer
 from ..linalg import hpd_solve
+from ..linalg.scale import power_of_two, scaled_noise
 from .policies import RandomPhases
 from .sum_path_gain import AlternatingDesign, SumPathGain
 from .surface_factors import surface_factors
 from .svd_transceiver import capacity, svd_water_filling
+from .unit_links import unit_links
 from .unit_modulus import round_phasor, unit
 
 __all__ = ["CapacityAscent"]
@@ -64,6 +67,11 @@ class CapacityAscent(AlternatingDesign):
     TensorShape([3, 8])
     """
 
+    @property
+    def compiled(self):
+        """What policies of the user's read may change from call to call."""
+        return all(isinstance(part, LinkLayer) for part in self.start)
+
     def __init__(self, snr, num_iter=4, starts=None, num_bits=None, **kwargs):
         if not isinstance(snr, (int, float)) or not 0 < snr < math.inf:
             raise ValueError(f"snr = {snr!r}; a positive finite number is needed")
@@ -80,10 +88,13 @@ class CapacityAscent(AlternatingDesign):
         return capacity(h, no=1 / self.snr)
 
     def improve(self, links, theta, name):
+        links, k = unit_links(links)
+        no = scaled_noise(1 / self.snr, power_of_two(k, self.rdtype))
         e, j, f0 = surface_factors(links, theta, name)
         phi = theta[name]
         h = f0 + tf.linalg.matmul(e, phi[..., None] * j)
-        precoder = self.cplx(math.sqrt(self.snr)) * svd_water_filling(h, no=1 / self.snr)[1]
+        root = tf.reshape(self.cplx(tf.math.rsqrt(no)), [-1, 1, 1])
+        precoder = root * svd_water_filling(h, no=no)[1]
         columns = tf.transpose(e, [2, 0, 1])
         rows = tf.transpose(tf.linalg.matmul(j, precoder), [1, 0, 2])
         n = phi.shape[-1]
@@ -104,6 +115,6 @@ class CapacityAscent(AlternatingDesign):
         gram = tf.linalg.matmul(rest, rest, adjoint_a=True)
         gram += tf.eye(gram.shape[-1], dtype=gram.dtype)
         seen = tf.linalg.matmul(rest, column[..., None], adjoint_a=True)
-        slope = tf.reduce_sum(row * hpd_solve(gram, seen)[..., 0], -1)
+        slope = tf.reduce_sum(row * hpd_solve(gram, seen, at_least=1.0)[..., 0], -1)
         new = unit(tf.math.conj(slope), old)
         return new if self.num_bits is None else round_phasor(new, self.num_bits)

@@ -2,10 +2,13 @@
 
 import tensorflow as tf
 
+from ..layer import LinkLayer
 from ..linalg import svd
+from ..linalg.scale import unit_scale
 from .policies import RandomPhases
-from .sum_path_gain import AlternatingDesign, normalize
+from .sum_path_gain import AlternatingDesign
 from .surface_factors import surface_factors
+from .unit_links import unit_links
 from .unit_modulus import unit
 
 __all__ = ["DominantMode"]
@@ -50,17 +53,22 @@ class DominantMode(AlternatingDesign):
     TensorShape([3, 8])
     """
 
+    @property
+    def compiled(self):
+        """What policies of the user's read may change from call to call."""
+        return all(isinstance(part, LinkLayer) for part in self.start)
+
     def __init__(self, num_iter=20, start=None, **kwargs):
         start = RandomPhases(precision=kwargs.get("precision")) if start is None else start
         super().__init__(num_iter, start, **kwargs)
 
     def value(self, h):
-        h, scale = normalize(h)
-        return svd(h)[0][..., 0] * tf.math.real(scale[..., 0, 0])
+        h, scale = unit_scale(h)
+        return svd(h)[0][..., 0] * scale[..., 0, 0]
 
     def improve(self, links, theta, name):
-        e, j, f0 = surface_factors(links, theta, name)
-        h, _ = normalize(f0 + tf.linalg.matmul(e, theta[name][..., None] * j))
+        e, j, f0 = surface_factors(unit_links(links)[0], theta, name)
+        h, _ = unit_scale(f0 + tf.linalg.matmul(e, theta[name][..., None] * j))
         _, u, v = svd(h)
         u, v = u[..., :1], v[..., :1]
         received = tf.linalg.matmul(j, v)[..., 0]

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from ..layer import LinkLayer, require_integer
 from ..linalg import ridge_pinv
+from ..linalg.scale import unit_noise
 from .streams import HYBRID_INPUTS, mmse_combiner, unit_power_streams
 
 __all__ = ["HybridZF"]
@@ -73,7 +74,7 @@ class HybridZF(LinkLayer):
             )
         batch = tf.shape(h_eq)[:-3]
         # With unit noise everything is of order one, however small the path gains.
-        rows = h_eq / tf.cast(tf.sqrt(self.real(no)), h_eq.dtype)[..., None, None, None]
+        rows, _ = unit_noise(h_eq, no, (-3, -2, -1))
         rows = tf.reshape(rows, tf.concat([batch, [users * m, n]], 0))
         columns = ridge_pinv(rows, float(users * m) if self.regularized else 0.0)
         blocks = tf.reshape(tf.linalg.adjoint(columns), tf.concat([batch, [users, m, n]], 0))

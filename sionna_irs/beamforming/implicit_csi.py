@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer
+from ..linalg.scale import unit_noise
 from ..networks.row_network import RowNet
 from .precoders import ZFPrecoder
 
@@ -91,7 +92,7 @@ class ImplicitCSIPrecoder(LinkLayer):
             tf.cast(y, estimator.cdtype), tf.cast(no, estimator.rdtype), **arguments
         )
         rows = tf.cast(tf.linalg.matrix_transpose(h_hat), self.cdtype)
-        rows /= self.cplx(tf.sqrt(no))[..., None, None]
+        rows, _ = unit_noise(rows, no)
         rows = tf.cast(mapping(tf.cast(rows, mapping.cdtype), training=training), self.cdtype)
         v = tf.cast(basis(tf.cast(rows, basis.cdtype), 1.0), self.cdtype)
         return (v, rows) if sounding else v

@@ -9,6 +9,7 @@ from ..channel.links import Links
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
 from ..surface.discrete import quantize_phase
+from .unit_links import unit_links
 
 __all__ = ["AlignedPhases", "CoordinateAscent", "RandomPhases"]
 
@@ -21,6 +22,12 @@ def _surfaces(links):
         if end != "rx":
             found[end] = hop
     return found
+
+
+def unit_cascade(links):
+    """U as given numbers of order one, and k [batch_size] or []: 2^k U is that of the links."""
+    links, k = unit_links({name: tf.stop_gradient(hop) for name, hop in links.items()})
+    return Links(links).cascaded(), k
 
 
 class RandomPhases(LinkLayer):
@@ -95,7 +102,7 @@ class AlignedPhases(LinkLayer):
         self.num_iter = num_iter
 
     def call(self, links):
-        u = tf.stop_gradient(Links(links).cascaded())
+        u = unit_cascade(links)[0]
         num_elements = links["tx>s1"].shape[-2]
         cascade, direct = u[..., :num_elements], u[..., num_elements:]
         # The scale is that of path gains, far below the smallest squares of single precision.
@@ -151,6 +158,7 @@ class CoordinateAscent(LinkLayer):
     """
 
     inputs = {"links": Input("links")}
+    compiled = True
 
     def __init__(self, num_bits=None, num_iter=8, **kwargs):
         super().__init__(**kwargs)
@@ -159,7 +167,7 @@ class CoordinateAscent(LinkLayer):
         self.num_bits, self.num_iter = num_bits, num_iter
 
     def call(self, links):
-        u = tf.stop_gradient(Links(links).cascaded())
+        u = unit_cascade(links)[0]
         n = links["tx>s1"].shape[-2]
         if u.shape.rank < 3:
             raise ValueError(f"the cascade has shape {u.shape}; [batch, ..., M, N+1] is needed")

@@ -6,13 +6,17 @@ import tensorflow as tf
 
 from ..layer import Input, LinkLayer
 from ..linalg import ridge_pinv
+from ..linalg.scale import scaled_noise, unit_scale
 from .water_filling import water_filling
 
 __all__ = ["MRTPrecoder", "Precoder", "RZFPrecoder", "ZFPrecoder"]
 
 
 class Precoder(LinkLayer):
-    r"""Base of the precoders: write ``directions(h, no)``; the power is set here.
+    r"""Base of the precoders: write ``directions(h, no)``; scale and power are set here.
+
+    `directions` is given channels whose largest modulus is 1, and the noise variance in the same
+    unit, so that the precoder is the same for path gains of any size.
 
     Parameters
     ----------
@@ -30,7 +34,7 @@ class Precoder(LinkLayer):
     Output
     ------
     v : tf.Tensor, [..., M, K], complex
-        0 where the direction is 0.
+        0 where the direction is 0, as that of a user without a channel.
 
     Raises
     ------
@@ -65,11 +69,18 @@ class Precoder(LinkLayer):
         raise TypeError(f"{type(self).__name__} must define directions(h, no)")
 
     def call(self, h, no):
-        v = self.directions(h, no)
+        v = self.directions(*_unit(h, no))
         axes, shares = ([-2], v.shape[-1]) if self.power == "per_user" else ([-2, -1], 1)
+        v, _ = unit_scale(v, axes)
         power = shares * tf.reduce_sum(tf.square(tf.abs(v)), axes, keepdims=True)
         norm = tf.sqrt(tf.where(power > 0, power, tf.ones_like(power)))
-        return v / tf.cast(norm, v.dtype)
+        return v * tf.cast(1 / norm, v.dtype)
+
+
+def _unit(h, no):
+    """h in units of its largest modulus s, and no / s^2."""
+    h, scale = unit_scale(h)
+    return h, scaled_noise(no, scale[..., 0, 0])
 
 
 class MRTPrecoder(Precoder):
@@ -124,10 +135,13 @@ class RZFPrecoder(Precoder):
         self.regularization = regularization
 
     def directions(self, h, no):
-        """H^H (H H^H + alpha I)^-1."""
-        if self.regularization is None:
-            return ridge_pinv(h, h.shape[-2] * no)
-        return ridge_pinv(h, self.real(self.regularization))
+        """H^H (H H^H + K no I)^-1."""
+        return ridge_pinv(h, h.shape[-2] * no)
+
+    def call(self, h, no):
+        if self.regularization is not None:
+            no = self.real(self.regularization / h.shape[-2])
+        return super().call(h, no)
 
 
 class ZFPrecoder(Precoder):
@@ -172,7 +186,16 @@ class ZFPrecoder(Precoder):
     def call(self, h, no):
         if self.power != "water_filling":
             return super().call(h, no)
+        h, no = _unit(h, no)
         w = self.directions(h, no)
         size = tf.reduce_sum(tf.square(tf.abs(w)), -2)
-        power = water_filling(self.real(no)[..., None] * size)
-        return w * tf.cast(tf.sqrt(power / size), w.dtype)[..., None, :]
+        served = size > 0
+        costs = no[..., None] * tf.where(served, size, tf.ones_like(size))
+        largest = tf.reduce_max(costs, -1, keepdims=True)
+        # Whoever has no channel costs more than any level of the others.
+        power = water_filling(tf.where(served, costs, 2 * largest + 2))
+        served &= power > 0
+        # The root of 0 has no gradient.
+        root = tf.sqrt(tf.where(served, power / size, tf.ones_like(size)))
+        root = tf.where(served, root, tf.zeros_like(root))
+        return w * tf.cast(root, w.dtype)[..., None, :]

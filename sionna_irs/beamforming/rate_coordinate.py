@@ -7,7 +7,7 @@ import tensorflow as tf
 from ..layer import Input, LinkLayer, require_integer
 from ..surface.discrete import quantize_phase
 from .policies import CoordinateAscent
-from .wideband import unit_phasor, wideband_cascade
+from .wideband import snr_root, unit_phasor, wideband_cascade
 
 __all__ = ["RateCoordinateAscent"]
 
@@ -66,6 +66,11 @@ class RateCoordinateAscent(LinkLayer):
 
     inputs = {"links": Input("links")}
 
+    @property
+    def compiled(self):
+        """What a policy of the user's reads may change from call to call."""
+        return all(isinstance(part, LinkLayer) for part in (self.start,))
+
     def __init__(self, snr, num_bits=None, num_iter=8, start=None, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(snr, (int, float)) or not 0 < snr < math.inf:
@@ -78,8 +83,8 @@ class RateCoordinateAscent(LinkLayer):
         self.start = start or CoordinateAscent(num_bits, precision=self.precision)
 
     def call(self, links):
-        u, n = wideband_cascade(links)
-        columns = tf.transpose(u * self.cplx(math.sqrt(self.snr)), [3, 0, 1, 2])  # [N+1, B, F, M]
+        u, n, k = wideband_cascade(links)
+        columns = tf.transpose(u * snr_root(self.snr, k, u.dtype), [3, 0, 1, 2])  # [N+1, B, F, M]
         phases = tf.transpose(tf.stop_gradient(self.real(self.start(links)["s1"])))
         if phases.shape.rank != 2 or phases.shape[0] != n:
             raise ValueError(f"start gives {phases.shape[0]} phases; {n} are needed")

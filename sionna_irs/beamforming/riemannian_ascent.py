@@ -43,6 +43,7 @@ class RiemannianAscent(UnitModulusSolver):
     array([1., 1., 1., 1.], dtype=float32)
     """
 
+    compiled = True
     _HALVINGS = 20
 
     def __init__(self, num_iter=60, **kwargs):

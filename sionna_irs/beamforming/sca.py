@@ -12,6 +12,7 @@ from .streams import (
     combine,
     fixed_phases,
     noise_covariance,
+    noise_units,
     normal_equations,
     received_fields,
     squared,
@@ -123,6 +124,11 @@ class SCA(LinkLayer):
         "num_iter": Input("integer", minimum=1),
     }
 
+    @property
+    def compiled(self):
+        """What a start of the user's reads may change from call to call."""
+        return not callable(self.start) or isinstance(self.start, LinkLayer)
+
     def __init__(
         self,
         num_streams,
@@ -155,11 +161,11 @@ class SCA(LinkLayer):
         kernels = self.method == "eigh" or (self.method == "auto" and has_kernels())
         eig, solver = ("kernel", "cholesky") if kernels else ("jacobi", "auto")
         h_eq, r_w, gram, no = map(tf.stop_gradient, (h_eq, r_w, gram, self.real(no)))
+        error = None if error is None else tf.stop_gradient(error)
         # Whitened transmit chains and unit noise: power is the Frobenius norm, and everything of
         # order one, however small the path gains.
         whitener = hpd_whitener(gram)[..., None, :, :]
-        root = self.cplx(tf.sqrt(no))[..., None, None, None]
-        h_eq /= root
+        h_eq, error, back = noise_units(h_eq, no, error)
         h = tf.linalg.matmul(h_eq, whitener)
         receive = tf.eye(h.shape[-2], dtype=h.dtype)
         if error is None:
@@ -168,7 +174,6 @@ class SCA(LinkLayer):
             receive, r_w = hpd_whitener(r_w), receive
             h = tf.linalg.matmul(receive, h, adjoint_a=True)
         else:
-            error = tf.stop_gradient(error) / tf.square(root)
             error = tf.linalg.matmul(whitener, tf.linalg.matmul(error, whitener), adjoint_a=True)
         f = tf.linalg.matmul(gram[..., None, :, :], self._first(h_eq, eig))
         f = unit_power_streams(tf.linalg.matmul(whitener, f, adjoint_a=True))
@@ -188,7 +193,7 @@ class SCA(LinkLayer):
         tau = tf.zeros_like(u[..., :groups, 0])  # not known yet
         start = (tf.constant(0), f, received_fields(h, f), noise_covariance(f, r_w, error), u, tau)
         _, f, fields, noise, u, tau = tf.while_loop(lambda i, *_: i < num_iter, body, start)
-        w = tf.linalg.matmul(receive, combine(h, f, fields, noise, solver)) / root
+        w = tf.linalg.matmul(receive, combine(h, f, fields, noise, solver)) * back
         f = tf.ensure_shape(
             tf.linalg.matmul(whitener, f), [*h_eq.shape[:-2], h_eq.shape[-1], self.num_streams]
         )
@@ -262,6 +267,8 @@ def _system(h, w, u, error):
     b = tf.linalg.matmul(h, w, adjoint_a=True) * tf.cast(root, h.dtype)[..., None, :]
     columns = stack_streams(b)
     places = np.eye(users * streams).reshape(users, streams, users * streams)
+    # Rounding would be all there is of a stream without a channel, and be given full power.
+    root = tf.where(tf.reduce_any(b != 0, -2), root, tf.zeros_like(root))
     r = tf.constant(places, root.dtype) * root[..., None]
     r = tf.cast(tf.linalg.matrix_transpose(r), h.dtype)
     return tf.linalg.matmul(columns, columns, adjoint_a=True), r, columns

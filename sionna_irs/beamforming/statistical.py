@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from ..layer import require_integer
 from ..linalg import dominant_singular_vectors
+from ..linalg.scale import unit_scale
 from ..linalg.solve import square_matrix
 
 __all__ = ["dominant_phases"]
@@ -49,8 +50,6 @@ def dominant_phases(covariance, num_iter=100):
     covariance = tf.stop_gradient(square_matrix("covariance", covariance))
     require_integer("num_iter", num_iter)
     # The scale is that of squared path gains, far below the smallest squares of single precision.
-    scale = tf.reduce_max(tf.abs(covariance), [-2, -1], keepdims=True)
-    scale = tf.where(scale > 0, scale, tf.ones_like(scale))
-    _, v, _ = dominant_singular_vectors(covariance / tf.cast(scale, covariance.dtype), num_iter)
+    _, v, _ = dominant_singular_vectors(unit_scale(covariance)[0], num_iter)
     # The common phase of v is free; a first element at rest makes the design a plain formula.
     return tf.math.angle(tf.math.conj(v) * v[..., :1])

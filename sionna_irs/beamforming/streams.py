@@ -3,8 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from ..layer import Input, as_real
+from ..layer import Input, as_real, to_dtype
 from ..linalg import hpd_solve
+from ..linalg.scale import unit_noise, unit_scale
 
 __all__ = [
     "HYBRID_INPUTS",
@@ -12,6 +13,7 @@ __all__ = [
     "fixed_phases",
     "mmse_combiner",
     "noise_covariance",
+    "noise_units",
     "normal_equations",
     "received_fields",
     "squared",
@@ -75,7 +77,7 @@ def noise_covariance(f, r_w, error=None):
 def combine(h, f, fields, noise, method="auto"):
     """MMSE combiners [..., K, m, N_s]; `method` as in :func:`sionna_irs.linalg.hpd_solve`."""
     covariance = tf.linalg.matmul(fields, fields, adjoint_b=True) + noise
-    return hpd_solve(covariance, tf.linalg.matmul(h, f), method)
+    return hpd_solve(covariance, tf.linalg.matmul(h, f), method, at_least=0.0)
 
 
 def stream_mse(fields, noise, w):
@@ -120,10 +122,21 @@ def mmse_combiner(h_eq, f, r_w, no, error=None):
     0.8
     """
     no = as_real("no", no, h_eq.dtype.real_dtype, 1e-30, h_eq.shape[:-3], "h_eq")
-    root = tf.cast(tf.sqrt(no), h_eq.dtype)[..., None, None, None]
-    h = h_eq / root
-    error = None if error is None else error / tf.square(root)
-    return combine(h, f, received_fields(h, f), noise_covariance(f, r_w, error)) / root
+    h, error, back = noise_units(h_eq, no, error)
+    return back * combine(h, f, received_fields(h, f), noise_covariance(f, r_w, error))
+
+
+def noise_units(h_eq, no, error=None):
+    """h_eq and the covariance of its error for unit noise, and the way back for MMSE combiners.
+
+    The last is the factor of the channels, [..., 1, 1, 1], where nothing had to be clipped.
+    """
+    h, factor = unit_noise(h_eq, no, (-3, -2, -1))
+    no = to_dtype(no, factor.dtype)[..., None, None, None]
+    # Where noise prevails, combiners are proportional to the channel: it has been enlarged.
+    back = tf.cast(tf.minimum(factor, 1 / tf.maximum(no * factor, 1e-18)), h.dtype)
+    factor = tf.cast(factor, h.dtype)
+    return h, None if error is None else error * factor * factor, back
 
 
 def unit_power_streams(f, gram=None):
@@ -131,8 +144,7 @@ def unit_power_streams(f, gram=None):
 
     Zeros stay zeros, with a finite gradient.
     """
-    largest = tf.reduce_max(tf.math.sqrt(squared(tf.stop_gradient(f))), [-2, -1], keepdims=True)
-    f /= tf.cast(tf.where(largest > 0, largest, tf.ones_like(largest)), f.dtype)
+    f, _ = unit_scale(f)
     image = f if gram is None else tf.linalg.matmul(gram, f)
     power = tf.math.real(tf.reduce_sum(tf.math.conj(f) * image, [-2, -1], keepdims=True))
     # The largest entry is 1 here: the constant only keeps the gradient of zeros finite.

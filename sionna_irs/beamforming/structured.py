@@ -101,7 +101,7 @@ class StructuredPrecoder(Precoder):
         root, power = tf.sqrt(shares[..., 0] + _SMALLEST), shares[..., 1]
         root = tf.cast(root, h.dtype)
         s = gram * root[..., :, None] * root[..., None, :]
-        x = hpd_inverse(s + tf.eye(h.shape[-2], dtype=h.dtype))
+        x = hpd_inverse(s + tf.eye(h.shape[-2], dtype=h.dtype), at_least=1.0)
         w = tf.linalg.matmul(rows, root[..., None] * x, adjoint_a=True)
         size = tf.reduce_sum(tf.square(tf.math.real(w)) + tf.square(tf.math.imag(w)), -2)
         length = tf.sqrt(power / tf.where(size > 0, size, tf.ones_like(size)))

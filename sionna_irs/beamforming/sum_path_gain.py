@@ -3,8 +3,10 @@
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer, require_integer
+from ..linalg.scale import divide, unit_scale
 from .policies import RandomPhases
 from .surface_factors import end_to_end, surface_factors, surface_order
+from .unit_links import unit_links
 from .unit_modulus import ElementWise, PowerIteration, iterate, round_phasor
 from .wideband import unit_phasor
 
@@ -190,6 +192,11 @@ class SumPathGain(AlternatingDesign):
 
     shared_axes = True
 
+    @property
+    def compiled(self):
+        """What policies of the user's read may change from call to call."""
+        return all(isinstance(part, LinkLayer) for part in (self.solver, *self.start))
+
     def __init__(self, solver=None, num_iter=5, start=None, num_bits=None, **kwargs):
         if solver is not None and num_bits is not None:
             raise ValueError(
@@ -210,28 +217,24 @@ class SumPathGain(AlternatingDesign):
         self.solver = solver
 
     def improve(self, links, theta, name):
-        t, c = gain_quadratic(*surface_factors(links, theta, name))
+        t, c = gain_quadratic(*surface_factors(unit_links(links)[0], theta, name))
         return self.solver(t, c, theta[name])
 
     def value(self, h):
-        return tf.reduce_sum(tf.square(tf.abs(h)), range(1, h.shape.rank))
+        """The root of the gain."""
+        h, scale = unit_scale(h, range(1, h.shape.rank))
+        power = tf.reduce_sum(tf.square(tf.abs(h)), range(1, h.shape.rank))
+        return tf.sqrt(power) * tf.reshape(scale, [-1])
 
 
 def gain_quadratic(e, j, f0):
     """T [batch_size, N, N] and c [batch_size, N] of the class's formula, up to a common factor."""
     # Products of path gains leave the range of single precision when squared.
-    (e, left), (j, right) = (normalize(x) for x in (e, j))
-    f0 /= left * right
+    (e, left), (j, right) = (unit_scale(x, range(1, x.shape.rank)) for x in (e, j))
+    f0 = divide(divide(f0, left), right)
     t = tf.linalg.matmul(e, e, adjoint_a=True) * tf.math.conj(
         tf.linalg.matmul(j, j, adjoint_b=True)
     )
     c = tf.reduce_sum(tf.linalg.matmul(e, f0, adjoint_a=True) * tf.math.conj(j), -1)
     shared = range(1, t.shape.rank - 2)
     return tf.reduce_sum(t, shared), tf.reduce_sum(c, shared)
-
-
-def normalize(x):
-    """x over its largest modulus in the example, and that modulus."""
-    scale = tf.reduce_max(tf.abs(x), range(1, x.shape.rank), keepdims=True)
-    scale = tf.cast(tf.where(scale > 0, scale, 1), x.dtype)
-    return x / scale, scale

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ..layer import as_real
 from ..linalg import svd
+from ..linalg.scale import unit_scale
 from .water_filling import water_filling
 
 __all__ = ["capacity", "svd_water_filling"]
@@ -91,12 +92,12 @@ def svd_water_filling(h, *, no):
     """
     h = tf.convert_to_tensor(h)
     # The scale is that of path gains, far below the smallest squares of single precision.
-    scale = tf.stop_gradient(tf.reduce_max(tf.abs(h), [-2, -1], keepdims=True))
-    scale = tf.where(scale > 0, scale, 1)
-    s, u, v = svd(h / tf.cast(scale, h.dtype))
+    h, scale = unit_scale(h)
+    s, u, v = svd(h)
     s *= scale[..., 0]
     no = as_real("no", no, s.dtype, 1e-30, h.shape[:-2], "h")
-    gains = tf.square(s / tf.sqrt(no)[..., None])
+    # More than 300 dB have no squares in single precision.
+    gains = tf.square(tf.minimum(s / tf.sqrt(no)[..., None], 1e15))
     # A gain of zero costs much, not infinity. Only differences of costs count, and the smallest
     # cost as 0 leaves room for the power of 1 at every SNR.
     floor = tf.maximum(1e-12 * gains[..., :1], s.dtype.as_numpy_dtype(1e-30))

@@ -10,6 +10,7 @@ from .streams import (
     HYBRID_INPUTS,
     combine,
     noise_covariance,
+    noise_units,
     normal_equations,
     received_fields,
     stack_streams,
@@ -183,9 +184,7 @@ class UnfoldedSCA(LinkLayer):
         )
 
     def call(self, h_eq, r_w, gram, no, error=None, training=False):
-        root = tf.cast(tf.sqrt(self.real(no)), h_eq.dtype)[..., None, None, None]
-        h = h_eq / root
-        error = None if error is None else error / tf.square(root)
+        h, error, back = noise_units(h_eq, no, error)
         gram = gram[..., None, :, :]
         f = unit_power_streams(tf.linalg.adjoint(h)[..., : self.num_streams], gram)
         fields, noise = received_fields(h, f), noise_covariance(f, r_w, error)
@@ -203,7 +202,7 @@ class UnfoldedSCA(LinkLayer):
                 t += weights["mu"] * (1 - tf.exp(t) * stream_mse(fields, noise, w))
                 t = tf.clip_by_value(weights["t_t"] * t + weights.get("q_t", 0), *_LOG_WEIGHTS)
         w = tf.linalg.matmul(_value(self.last_t_w), combine(h, f, fields, noise))
-        return f, w / root
+        return f, back * w
 
     def _solve(self, c, r, f, gram, weights):
         """The layer's answer to A F = R, from the last F."""

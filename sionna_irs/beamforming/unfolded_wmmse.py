@@ -5,6 +5,7 @@ import tensorflow as tf
 from .. import random
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import hpd_solve, ridge_pinv
+from ..linalg.scale import unit_noise, unit_scale
 
 __all__ = ["UnfoldedWMMSE", "mmse_precoder", "unit_power"]
 
@@ -119,7 +120,7 @@ class UnfoldedWMMSE(LinkLayer):
         return self.add_weight(shape=(2, *start.shape), initializer=draw, name=name)
 
     def call(self, h, no, training=False):
-        h = h / self.cplx(tf.sqrt(self.real(no)))[..., None, None]
+        h, _ = unit_noise(h, no)
         v = unit_power(ridge_pinv(h, _LOADING * tf.reduce_sum(_squared(h), [-2, -1])))
         for weights, matrices in zip(self.scalars, self.matrices, strict=False):
             u, w = _receivers(h, v, {k: _complex(x) for k, x in weights.items()})
@@ -139,7 +140,7 @@ def mmse_precoder(h, u, w):
     h : tf.Tensor, [..., K, M], complex
         In units of the noise, at unit power.
     u : tf.Tensor, [..., K], complex
-        Receivers :math:`\hat s_k=u_k^*y_k`; their common scale does not matter above 1e-6.
+        Receivers :math:`\hat s_k=u_k^*y_k`; their common scale does not matter.
     w : tf.Tensor, [..., K], real
         At least 0; their common scale does not matter. Where all are 0, so is the precoder.
 
@@ -155,6 +156,7 @@ def mmse_precoder(h, u, w):
     >>> mmse_precoder(h, tf.ones([1], tf.complex64), tf.ones([1])).numpy().real.round(3).ravel()
     array([0.6, 0.8], dtype=float32)
     """
+    u, w = unit_scale(u, [-1])[0], unit_scale(w, [-1])[0]
     power = tf.maximum(_squared(u), _SMALLEST)
     d = power * w
     total = tf.reduce_sum(d, -1, keepdims=True)
@@ -163,8 +165,12 @@ def mmse_precoder(h, u, w):
     gram = tf.linalg.matmul(h, h, adjoint_b=True)
     # Hermitian, no eigenvalue below 1: safe in single precision, also for users switched off.
     a = root[..., :, None] * gram * root[..., None, :] + tf.eye(h.shape[-2], dtype=h.dtype)
-    phases = tf.linalg.diag(u * tf.cast(tf.sqrt(w / power), h.dtype))
-    return unit_power(tf.linalg.matmul(h, root[..., None] * hpd_solve(a, phases), adjoint_a=True))
+    size = tf.sqrt(tf.where(w > 0, w / power, tf.ones_like(w)))  # the root of 0 has no gradient
+    size = tf.where(w > 0, size, tf.zeros_like(w))
+    phases = tf.linalg.diag(u * tf.cast(size, h.dtype))
+    return unit_power(
+        tf.linalg.matmul(h, root[..., None] * hpd_solve(a, phases, at_least=1.0), adjoint_a=True)
+    )
 
 
 def unit_power(v):
@@ -177,6 +183,7 @@ def unit_power(v):
     >>> unit_power(tf.constant([[3.0], [4.0]], tf.complex64)).numpy().real.round(3).ravel()
     array([0.6, 0.8], dtype=float32)
     """
+    v, _ = unit_scale(v)
     power = tf.reduce_sum(_squared(v), [-2, -1], keepdims=True)
     return v * tf.cast(tf.math.rsqrt(tf.where(power > 0, power, tf.ones_like(power))), v.dtype)
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors, hermitian_eig, hpd_inverse
+from ..linalg.scale import divide
 from ..surface.discrete import quantize_phase
 from .wideband import unit_phasor
 
@@ -127,9 +128,9 @@ class UnitModulusSolver(LinkLayer):
     def call(self, t, c, phi, trace=False, return_state=False):
         t, c, phi = (tf.stop_gradient(x) for x in (t, c, phi))
         scale = tf.math.real(tf.linalg.trace(t)) / t.shape[-1]
+        scale = tf.where(scale > 0, scale, tf.reduce_max(tf.abs(c), -1))
         scale = tf.where(scale > 0, scale, 1)
-        unscaled = tf.cast(scale, t.dtype)[..., None]
-        t, c = t / unscaled[..., None], c / unscaled
+        t, c = divide(t, scale[..., None, None]), divide(c, scale[..., None])
         problem, state = self.begin(t, c, phi)
 
         def objective(state):
@@ -206,6 +207,8 @@ class PowerIteration(UnitModulusSolver):
     array([1., 1., 1., 1.], dtype=float32)
     """
 
+    compiled = True
+
     def __init__(self, num_iter=60, **kwargs):
         super().__init__(num_iter, **kwargs)
 
@@ -250,6 +253,8 @@ class ElementWise(UnitModulusSolver):
     >>> irs.ElementWise(num_bits=1)(t, 1j * t[0], tf.constant([1, -1, 1, 1], t.dtype)).numpy().real
     array([1., 1., 1., 1.], dtype=float32)
     """
+
+    compiled = True
 
     def __init__(self, num_iter=5, num_bits=None, **kwargs):
         super().__init__(num_iter, **kwargs)
@@ -332,6 +337,8 @@ class ADMM(UnitModulusSolver):
     >>> irs.ADMM()(t, 1j * t[0], tf.ones([4], t.dtype)).numpy().imag.round(2)
     array([1., 1., 1., 1.], dtype=float32)
     """
+
+    compiled = True
 
     def __init__(self, num_iter=100, penalty=1.05, exact=False, **kwargs):
         super().__init__(num_iter, **kwargs)

@@ -4,24 +4,30 @@ import math
 
 import tensorflow as tf
 
-from ..channel.links import Links
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
+from ..linalg.scale import power_of_two, scaled_noise
 from ..surface.discrete import quantize_phase
-from .policies import CoordinateAscent
+from .policies import CoordinateAscent, unit_cascade
 
 __all__ = ["RateAscent", "StrongestTap", "delay_taps"]
 
 
 def wideband_cascade(links):
-    """U [B, F, M, N+1] as given numbers, and N."""
-    u = tf.stop_gradient(Links(links).cascaded())
+    """U [B, F, M, N+1] as given numbers of order one, N, and k: 2^k U is that of the links."""
+    u, k = unit_cascade(links)
     if u.shape.rank != 4:
         raise ValueError(
             f"the cascade has shape {u.shape}; [batch_size, F, M, N+1], subcarriers after the "
             "batch, is needed"
         )
-    return u, links["tx>s1"].shape[-2]
+    return u, links["tx>s1"].shape[-2], k
+
+
+def snr_root(snr, k, dtype):
+    """Root [B, 1, 1, 1] of the SNR in the unit of :func:`wideband_cascade`."""
+    scale = power_of_two(tf.reshape(k, [-1, 1, 1, 1]), dtype.real_dtype)
+    return tf.cast(tf.math.rsqrt(scaled_noise(1 / snr, scale)), dtype)
 
 
 def unit_phasor(phase):
@@ -108,7 +114,7 @@ class StrongestTap(LinkLayer):
         self.num_bits, self.num_iter = num_bits, num_iter
 
     def call(self, links):
-        u, n = wideband_cascade(links)
+        u, n, _ = wideband_cascade(links)
         # The scale is that of path gains, far below the smallest squares of single precision.
         scale = tf.reduce_max(tf.abs(u[..., :n]), [1, 2, 3], keepdims=True)
         scale = tf.where(scale > 0, scale, tf.ones_like(scale))
@@ -199,6 +205,11 @@ class RateAscent(LinkLayer):
 
     inputs = {"links": Input("links")}
 
+    @property
+    def compiled(self):
+        """What a policy of the user's reads may change from call to call."""
+        return all(isinstance(part, LinkLayer) for part in (self.start,))
+
     def __init__(self, snr, num_iter=200, learning_rate=0.1, start=None, **kwargs):
         super().__init__(**kwargs)
         for name, value in (("snr", snr), ("learning_rate", learning_rate)):
@@ -211,8 +222,8 @@ class RateAscent(LinkLayer):
         self.start = CoordinateAscent(precision=self.precision) if start is None else start
 
     def call(self, links):
-        u, n = wideband_cascade(links)
-        v = u * self.cplx(math.sqrt(self.snr))
+        u, n, k = wideband_cascade(links)
+        v = u * snr_root(self.snr, k, u.dtype)
         phases = tf.stop_gradient(self.real(self.start(links)["s1"]))
         if phases.shape.rank != 2 or phases.shape[-1] != n:
             raise ValueError(f"start gives phases {phases.shape}; [batch_size, {n}] is needed")

@@ -7,6 +7,8 @@ for n up to about 6; beyond, and outside XLA, they are too many operations.
 
 import tensorflow as tf
 
+from .solve import pivot_floor
+
 __all__ = ["inverse_of_entries", "join_entries", "multiply_entries", "split_entries"]
 
 
@@ -57,13 +59,13 @@ def multiply_entries(a, b):
     return [[_sum(map(_times, row, column)) for column in zip(*b, strict=True)] for row in a]
 
 
-def inverse_of_entries(a):
+def inverse_of_entries(a, at_least=None):
     r"""Inverse of a Hermitian positive definite matrix from :math:`A=LDL^H`.
 
-    Only the lower triangle is read.
+    Only the lower triangle is read. `at_least` as in :func:`sionna_irs.linalg.hpd_solve`.
     """
     n = len(a)
-    lower, pivots = _factor(a)
+    lower, pivots = _factor(a, at_least)
     # Below the diagonal of L^-1.
     below = [[None] * n for _ in range(n)]
     for j in range(n):
@@ -83,7 +85,7 @@ def inverse_of_entries(a):
     return found
 
 
-def _factor(a):
+def _factor(a, at_least):
     """(L below its unit diagonal, inverse pivots) of A = L D L^H."""
     n = len(a)
     lower, scaled, pivots = [[None] * n for _ in range(n)], [[None] * n for _ in range(n)], []
@@ -91,6 +93,8 @@ def _factor(a):
         pivot = a[j][j][0]
         for k in range(j):
             pivot -= _times(lower[j][k], _conj(scaled[j][k]))[0]
+        if at_least is not None:
+            pivot = tf.maximum(pivot, pivot_floor(a[j][j][0][..., None], at_least)[..., 0])
         pivots.append(1 / pivot)
         for i in range(j + 1, n):
             terms = [_scale(_times(scaled[i][k], _conj(lower[j][k])), -1) for k in range(j)]

@@ -49,8 +49,9 @@ def unit_scale(x, axes=(-2, -1)):
     >>> from sionna_irs.linalg.scale import unit_scale
     >>> x, s = unit_scale(tf.constant([[3e-30, 4e-30]]))
     >>> x.numpy().round(2), s.numpy()
-    (array([[0.95, 1.26]], dtype=float32), array([[3.1554436e-30]], dtype=float32))
+    (array([[0.95, 1.27]], dtype=float32), array([[3.1554436e-30]], dtype=float32))
     """
+    x = tf.convert_to_tensor(x)
     size = tf.reduce_max(tf.abs(tf.stop_gradient(x)), list(axes), keepdims=True)
     bits, form = _bits(size)
     size = tf.bitcast(tf.bitwise.left_shift(bits, form.mantissa), size.dtype)
@@ -102,8 +103,8 @@ def scaled_noise(no, scale):
     --------
     >>> import tensorflow as tf
     >>> from sionna_irs.linalg.scale import scaled_noise
-    >>> scaled_noise(1e-10, tf.constant([1e-5, 1e30])).numpy()
-    array([1.e+00, 1.e-18], dtype=float32)
+    >>> scaled_noise(0.5, tf.constant([2.0, 1e30])).numpy()
+    array([1.25e-01, 1.00e-18], dtype=float32)
     """
     limit = _LARGEST[scale.dtype]
     # Quotients, one after the other: their limits, 0 and infinity, are clipped, too.

@@ -1,14 +1,17 @@
 """Hermitian positive definite systems by Gauss-Jordan elimination or Cholesky."""
 
+import numpy as np
 import tensorflow as tf
 
 from ..layer import to_dtype
+from .scale import divide
 
 __all__ = [
     "hpd_inverse",
     "hpd_logdet",
     "hpd_solve",
     "hpd_whitener",
+    "pivot_floor",
     "ridge_pinv",
     "square_matrix",
 ]
@@ -39,20 +42,24 @@ def _resolve(method):
     return method
 
 
-def _eliminate(a, b):
+def _eliminate(a, b, at_least=None):
     """Gauss-Jordan on [a, b]: (pivots [..., n], a^-1 b). No pivoting: a is definite."""
     n = a.shape[-1]
     eye = tf.eye(n, dtype=a.dtype)
+    floor = None if at_least is None else pivot_floor(tf.linalg.diag_part(a), at_least)
 
     def body(k, m, pivots):
         row = tf.gather(m, [k], axis=-2)
         pivot = tf.gather(row, [k], axis=-1)
-        row /= pivot
+        if floor is not None:
+            smallest = tf.gather(floor, [k], axis=-1)[..., None]
+            pivot = tf.maximum(tf.math.real(pivot), smallest)
+        row = divide(row, tf.math.real(pivot))  # a definite matrix has real pivots
         # The pivot's own row is replaced, not reduced to it: large pivots would cancel there.
         own = tf.gather(eye, [k], axis=1)
         others = 1 - own
         m = others * m + (own - others * tf.gather(m, [k], axis=-1)) * row
-        pivots += pivot[..., 0] * tf.gather(eye, k, axis=0)
+        pivots += tf.cast(pivot, a.dtype)[..., 0] * tf.gather(eye, k, axis=0)
         return k + 1, m, pivots
 
     start = (tf.constant(0), tf.concat([a, b], -1), tf.zeros_like(a[..., 0, :]))
@@ -60,7 +67,17 @@ def _eliminate(a, b):
     return pivots, m[..., n:]
 
 
-def hpd_solve(a, b, method="auto"):
+def pivot_floor(diagonal, at_least):
+    """Smallest pivots [..., n], real, of matrices whose eigenvalues are known to be `at_least`.
+
+    A pivot below the rounding of its diagonal entry is rounding, too.
+    """
+    diagonal = tf.math.real(diagonal)
+    rounding = diagonal.dtype.as_numpy_dtype(np.finfo(diagonal.dtype.as_numpy_dtype).eps)
+    return tf.maximum(rounding * diagonal, to_dtype(at_least, diagonal.dtype)[..., None])
+
+
+def hpd_solve(a, b, method="auto", at_least=None):
     r"""Solve :math:`AX=B` for Hermitian positive definite A.
 
     Parameters
@@ -70,6 +87,10 @@ def hpd_solve(a, b, method="auto"):
     method : "auto", "gauss_jordan" or "cholesky"
         "auto": Cholesky in eager mode, elimination in graphs and XLA. In graphs that XLA does
         not compile, "cholesky" is faster from n = 16 on.
+    at_least : float or tf.Tensor, [...], real, or None
+        What no eigenvalue of A can be below, such as the ridge that it holds: X is finite then,
+        however close to singular A is. Elimination lifts pivots that rounding leaves below it, or
+        below their own rounding; where Cholesky fails, the diagonal is loaded by its rounding.
 
     Returns
     -------
@@ -98,13 +119,10 @@ def hpd_solve(a, b, method="auto"):
 
     @tf.custom_gradient
     def solve(a, b):
-        if method == "cholesky":
-            x = tf.linalg.cholesky_solve(tf.linalg.cholesky(a), b)
-        else:
-            x = _eliminate(a, b)[1]
+        x = _solution(a, b, method, at_least)
 
         def gradient(dx):
-            db = hpd_solve(a, dx, method)
+            db = hpd_solve(a, dx, method, at_least)
             da = -tf.linalg.matmul(db, x, adjoint_b=True)
             return (da + tf.linalg.adjoint(da)) / 2, db
 
@@ -113,13 +131,28 @@ def hpd_solve(a, b, method="auto"):
     return solve(a, b)
 
 
-def hpd_inverse(a, method="auto"):
+def _solution(a, b, method, at_least):
+    if method == "gauss_jordan":
+        return _eliminate(a, b, at_least)[1]
+    x = tf.linalg.cholesky_solve(tf.linalg.cholesky(a), b)
+    if at_least is None:
+        return x
+    sound = tf.reduce_all(tf.math.is_finite(tf.math.real(x)), [-2, -1], keepdims=True)
+    if tf.executing_eagerly() and sound.numpy().all():
+        return x
+    diagonal = tf.math.real(tf.linalg.diag_part(a))
+    load = 4 * a.shape[-1] * np.finfo(diagonal.dtype.as_numpy_dtype).eps * diagonal
+    a = tf.linalg.set_diag(a, tf.cast(diagonal + load, a.dtype))
+    return tf.where(sound, x, tf.linalg.cholesky_solve(tf.linalg.cholesky(a), b))
+
+
+def hpd_inverse(a, method="auto", at_least=None):
     """Inverse of a Hermitian positive definite matrix.
 
     Parameters
     ----------
     a : tf.Tensor, [..., n, n], real or complex
-    method : str
+    method, at_least
         As in :func:`hpd_solve`.
 
     Returns
@@ -139,7 +172,7 @@ def hpd_inverse(a, method="auto"):
     0.25
     """
     a = square_matrix("a", a)
-    return hpd_solve(a, tf.eye(a.shape[-1], dtype=a.dtype), method)
+    return hpd_solve(a, tf.eye(a.shape[-1], dtype=a.dtype), method, at_least)
 
 
 def hpd_logdet(a, method="auto"):
@@ -224,7 +257,9 @@ def ridge_pinv(h, ridge=0.0, method="auto"):
     ----------
     h : tf.Tensor, [..., m, n], complex
     ridge : float or tf.Tensor, [...], real
-        r, at least 0; with 0, `h` must have full rank.
+        r, at least 0. With 0, rows (columns, where there are fewer) that are zero give zeros,
+        the others as if these were not there; of any other defect of the rank only that the
+        result is finite.
     method : str
         As in :func:`hpd_solve`.
 
@@ -242,8 +277,9 @@ def ridge_pinv(h, ridge=0.0, method="auto"):
     h = tf.convert_to_tensor(h)
     wide = h.shape[-2] <= h.shape[-1]
     gram = tf.linalg.matmul(h, h, adjoint_b=wide, adjoint_a=not wide)
-    load = to_dtype(ridge, h.dtype)[..., None, None]
-    gram += load * tf.eye(gram.shape[-1], dtype=h.dtype)
+    ridge = to_dtype(ridge, h.dtype.real_dtype)
+    empty = tf.cast(tf.linalg.diag_part(gram) == 0, h.dtype)
+    gram += tf.linalg.diag(tf.cast(ridge, h.dtype)[..., None] + empty)
     if wide:
-        return tf.linalg.adjoint(hpd_solve(gram, h, method))
-    return hpd_solve(gram, tf.linalg.adjoint(h), method)
+        return tf.linalg.adjoint(hpd_solve(gram, h, method, ridge))
+    return hpd_solve(gram, tf.linalg.adjoint(h), method, ridge)

@@ -109,7 +109,7 @@ def user_features(gram):
     root = tf.cast(tf.math.rsqrt(gain), gram.dtype)
     r = gram * root[..., :, None] * root[..., None, :]
     r = tf.linalg.set_diag(r, tf.ones_like(root) * (1 + _RIDGE))
-    inverse = hpd_inverse(r)
+    inverse = hpd_inverse(r, at_least=_RIDGE)
     # In exact numbers the ends are never passed.
     left = 1 / tf.clip_by_value(tf.math.real(tf.linalg.diag_part(inverse)), 0.5, 1 / _RIDGE)
     log_gain, log_left = tf.math.log(gain) / _SCALE, tf.math.log(left)

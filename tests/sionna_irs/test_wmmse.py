@@ -415,3 +415,120 @@ def test_bad_calls():
         irs.WMMSE()(h, 0.1, num_iter=0)
     with pytest.raises(ValueError, match="zero forcing needs at most as many users"):
         irs.WMMSE(start="zf")(np.swapaxes(h, -1, -2), 0.1)
+
+
+def kinds(num, num_users, num_tx_ant, rng):
+    """Generic draws, two equal users, one without a channel, rank one, gains over 80 dB."""
+    h = cplx(num, num_users, num_tx_ant, rng=rng)
+    part = num // 5
+    if num_users > 1:
+        h[part : 2 * part, 1] = h[part : 2 * part, 0]
+    h[2 * part : 3 * part, 0] = 0
+    h[3 * part : 4 * part] = h[3 * part : 4 * part, :1] * cplx(part, num_users, 1, rng=rng)
+    h[4 * part : 5 * part] *= 10 ** rng.uniform(-4, 0, (part, num_users, 1))
+    return h
+
+
+SIZES = [(4, 4), (4, 6), (4, 8), (2, 4), (1, 2), (8, 4)]
+
+
+def check_kinds(num, size, start, mode, seed=0):
+    """No NaN, total power 1 where any channel is not zero; SNRs from 0 to 60 dB."""
+    rng = np.random.default_rng([seed, *size])
+    h, no = kinds(num, *size[::-1], rng), 10 ** -rng.uniform(0, 6, num)
+    for multiplier in ("closed_form", "newton"):
+        layer = irs.WMMSE(multiplier=multiplier, start=start)
+        call = layer
+        if mode != "eager":
+            call = tf.function(layer, jit_compile=mode == "xla", autograph=False)
+        v = call(tf.constant(h, tf.complex64), tf.constant(no, tf.float32)).numpy()
+        assert np.all(np.isfinite(v))
+        power = np.sum(np.abs(v) ** 2, (-2, -1))
+        dead = np.all(h == 0, (-2, -1))
+        np.testing.assert_allclose(power[dead], 0)
+        assert np.all(power < 1 + 1e-5)
+        if multiplier == "closed_form":
+            np.testing.assert_allclose(power[~dead], 1, rtol=1e-5)
+        np.testing.assert_array_equal(np.swapaxes(v, -1, -2)[np.all(h == 0, -1)], 0)
+
+
+@pytest.mark.parametrize("start", ["rzf", "ones", "mrt"])
+def test_no_nan(start):
+    """From MRT, 54 of 200 generic draws of 6 users and 4 antennas once ended in NaN at 30 dB."""
+    check_kinds(2000, (4, 6), start, "graph")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("start", ["rzf", "ones", "mrt"])
+def test_no_nan_in_many_draws(start, mode):
+    """100,000 draws for graph and XLA."""
+    for size in SIZES:
+        check_kinds(200 if mode == "eager" else 17_000, size, start, mode, seed=1)
+
+
+TABLE_STARTS = [(8, 4, 10), (8, 4, 30), (4, 4, 30), (4, 4, 60), (12, 3, 30), (4, 6, 10), (4, 6, 30)]
+
+
+@pytest.mark.parametrize("num_tx_ant, num_users, snr_db", TABLE_STARTS)
+def test_the_default_is_above_rzf(num_tx_ant, num_users, snr_db):
+    """Mean of 300 draws in single precision, and all but three of the draws."""
+    h = cplx(300, num_users, num_tx_ant, rng=np.random.default_rng(snr_db))
+    no, single = 10 ** (-snr_db / 10), tf.constant(h, tf.complex64)
+    v, first = irs.WMMSE()(single, no), irs.RZFPrecoder()(single, no)
+    ours, theirs = (metrics.sum_rate(h, tf.cast(x, h.dtype), no).numpy() for x in (v, first))
+    assert ours.mean() > theirs.mean()
+    assert np.sum(ours < theirs) <= 3
+
+
+def test_reference_starts_and_steps():
+    """Mean rates of 8 channels, computed apart from this package."""
+    rng, no = np.random.default_rng(2020), 0.1
+    f, e, j = (cplx(8, *shape, rng=rng) for shape in ((3, 4), (3, 16), (16, 4)))
+    h = tf.constant(np.sqrt(0.3) * f + np.sqrt(0.1) * e @ j)
+
+    def rate(v):
+        return float(tf.reduce_mean(metrics.sum_rate(h, v, no)))
+
+    starts = {
+        "ones": 1.378431239, "mrt": 5.159501207, "zf": 8.301450276, "rzf": 9.992504001
+    }  # fmt: skip
+    for start, expected in starts.items():
+        first = irs.WMMSE(start=start, **DOUBLE)._first(h / np.sqrt(no))
+        assert rate(first) == pytest.approx(expected, abs=1e-9)
+    assert rate(irs.RZFPrecoder(**DOUBLE)(h, no)) == pytest.approx(9.340691429, abs=1e-9)
+    counts = (1, 10, 100)
+    for settings, expected in (
+        ({}, (10.291892174, 10.504179784, 10.526042275)),
+        (EXACT["newton"], (10.122804892, 10.348705101, 10.526041583)),
+    ):
+        call = compiled(irs.WMMSE(method="tensors", **settings, **DOUBLE))
+        for count, value in zip(counts, expected, strict=True):
+            found = rate(call(h, no, num_iter=tf.constant(count))[0])
+            assert found == pytest.approx(value, abs=1e-9 if count < 100 else 1e-6)
+
+
+def test_eager_calls_run_one_graph(monkeypatch):
+    """The second call traces nothing, whatever the number of iterations; a copy is its own."""
+    traced, call = [], irs.WMMSE.call
+
+    @functools.wraps(call)
+    def counted(self, *args, **kwargs):
+        traced.append(tf.executing_eagerly())
+        return call(self, *args, **kwargs)
+
+    monkeypatch.setattr(irs.WMMSE, "call", counted)
+    layer, h = irs.WMMSE(method="tensors"), cplx(2, 3, 4).astype(np.complex64)
+    layer(h, 0.1)
+    for no, num_iter in ((0.2, None), (0.1, 5), (0.3, 7)):
+        settings = {} if num_iter is None else {"num_iter": num_iter}
+        expected = tf.function(layer, autograph=False)(h, no, **settings)
+        del traced[:]
+        np.testing.assert_allclose(layer(h, no, **settings), expected, atol=1e-5)
+        first = len(traced)
+        layer(h, no, **settings)
+        assert len(traced) == first <= 1 and not any(traced)
+    assert first == 0  # 5 and 7 iterations share a graph
+    own = irs.WMMSE(start=lambda rows, no: tf.linalg.adjoint(rows))
+    own(h, 0.1)
+    assert traced[-1]  # what a function of the user's does may change: it is called every time

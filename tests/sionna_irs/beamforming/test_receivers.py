@@ -137,11 +137,13 @@ def test_open_batch_and_covariance_in_a_graph(cls, jit_compile):
 def test_own_receiver():
     class First(irs.Receiver):
         def equalize(self, y, h, s):
-            return y[..., :1], tf.math.real(s[..., 0, :1])
+            gain = h[..., 0, :1]
+            return y[..., :1] / gain, tf.math.real(s[..., 0, :1]) / tf.abs(gain) ** 2
 
-    x_hat, no_eff = First()(cplx(3, 4), cplx(3, 4, 1), 0.25)
-    assert x_hat.shape == no_eff.shape == (3, 1)
-    np.testing.assert_allclose(no_eff, 0.25)
+    y, h = cplx(3, 4), cplx(3, 4, 1)
+    x_hat, no_eff = First()(y, h, 0.25)
+    np.testing.assert_allclose(x_hat, y[:, :1] / h[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(no_eff, 0.25 / np.abs(h[:, 0]) ** 2, rtol=1e-5)
     with pytest.raises(TypeError, match="Receiver must define equalize"):
         irs.Receiver()(cplx(3, 4), cplx(3, 4, 1), 0.25)
 
