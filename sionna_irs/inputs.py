@@ -146,7 +146,7 @@ class Input:
                     f"{self.dims.index(dim) - len(self.dims)} is {size}, must be {what}"
                 )
         if isinstance(value, tf.Tensor) and hasattr(value, "numpy") and self.minimum is not None:
-            smallest = float(value.numpy().min(initial=np.inf))
+            smallest = float(np.min(value.numpy().astype(float), initial=np.inf))
             if smallest < self.minimum:
                 raise ValueError(f"{name} = {smallest}; at least {self.minimum} is needed")
 
