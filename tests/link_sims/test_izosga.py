@@ -17,6 +17,7 @@ from link_sims.papers.izosga import (
     schedules,
 )
 from link_sims.recursion import Advance
+from link_sims.results import Results
 
 TINY = {"num_replicas": 3, "panel": [2, 3], "num_users": 2, "num_tx_ant": 3}
 
@@ -160,3 +161,16 @@ def test_panels_on_a_circle_have_no_heights():
 def test_stages_are_whole():
     with pytest.raises(UserError, match="multiple of 5"):
         schedules.small.resolve("cpu", {"num_steps": 7})
+
+
+def test_claims_on_iterations_that_were_not_recorded_are_undecided():
+    config = schedules.small.resolve("smoke")
+    curves = [("rate", name) for name in (schedules.FIXED, *schedules.SCHEDULES)]
+    units = [[1.0] * config.num_replicas, [20.0] * config.num_replicas]
+    record = {
+        "kind": "steps", "name": "tuning", "seed": 1, "first": 0, "last": config.num_steps,
+        "curves": curves, "values": [units] * len(curves),
+    }  # fmt: skip
+    results = Results(schedules.small, config, [record])
+    verdicts = [runner.judge(claim, results) for claim in schedules.small.claims]
+    assert any("in the iterations" in verdict.measured for verdict in verdicts)

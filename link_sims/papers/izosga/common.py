@@ -10,6 +10,7 @@ from pydantic import Field
 import link_sims
 from link_sims import intervals
 from link_sims.claims import Value
+from link_sims.errors import UserError
 
 PHASE_STEP, AMPLITUDE_STEP, CAPACITANCE_STEP = 0.4, 0.01, 0.005
 LOS_KEY, START_KEY = 11, 12
@@ -289,6 +290,8 @@ def check_batch(cfg):
 def window(results, curve, first, last):
     """Per-replica (sum, count) over the iterations first..last: a longer block mean."""
     points = [x for x in results.points("rate", curve) if first < x <= last]
+    if not points:
+        raise UserError(f"no result for rate/{curve} in the iterations {first} to {last}")
     units = [results.units["rate", curve][x] for x in points]
     return [tuple(map(sum, zip(*replica, strict=True))) for replica in zip(*units, strict=True)]
 
