@@ -76,6 +76,8 @@ class RankOneEstimator(PilotEstimator):
     True
     """
 
+    compiled = True
+
     def __init__(self, pilots, num_steps=6, **kwargs):
         super().__init__(pilots, **kwargs)
         require_integer("num_steps", num_steps, low=0)

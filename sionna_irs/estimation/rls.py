@@ -65,6 +65,8 @@ class RLSEstimator(LinkLayer):
     TensorShape([5, 3, 2, 4])
     """
 
+    compiled = True
+
     @property
     def inputs(self):
         """Of uplink pilots there is no axis of users."""
