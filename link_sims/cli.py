@@ -99,21 +99,6 @@ def _once(pairs):
     return found
 
 
-def _table(title, columns, rows):
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=escape(title))
-    for column in columns:
-        table.add_column(escape(column), justify="left" if column in ("name", "curve") else "right")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console = Console()
-    # A pipe has no width; wide tables must not be cut there.
-    (console if console.is_terminal else Console(width=140)).print(table)
-
-
 @app.command("list")
 def list_(
     paper: Annotated[str | None, typer.Option(help="Only those that answer this paper.")] = None,
@@ -212,43 +197,13 @@ def run(
     if as_json:
         print((folder / "results.json").read_text(), end="")
     elif not quiet:
+        from .tables import print_results
+
         print_results(results)
         print(f"figure: {folder / 'figure.png'}")
     bad = sorted(s for s in results.status.values() if str(s).startswith("nonfinite"))
     if bad:
         raise UserError(f"{len(bad)} point(s) stopped: {bad[0]}; see {folder / 'results.csv'}")
-
-
-def print_results(results):
-    """One table for each metric: a row for each x, a column for each curve."""
-    from .plotting import shown_value
-
-    for metric in results.metrics():
-        kind = results.experiment.metric(metric)
-        if not kind.listed:
-            continue
-        curves = [c for _, c in results.curves(metric)]
-        points = sorted(
-            {x for c in curves for x in results.points(metric, c)},
-            key=lambda x: -1e300 if x is None else x,
-        )
-        rows = []
-        for x in points:
-            cells = ["" if x is None else f"{x:g}"]
-            for curve in curves:
-                if x not in results.points(metric, curve):
-                    cells.append("")
-                    continue
-                value = results.value(metric, curve, x)
-                low, high = results.interval(metric, curve, x)
-                text = f"{shown_value(kind, value) if kind.db else value:.4g}"
-                if low != high:
-                    ends = (shown_value(kind, v) if kind.db else v for v in (low, high))
-                    text += " [" + ", ".join(f"{v:.3g}" for v in ends) + "]"
-                cells.append(text)
-            rows.append(cells)
-        label = results.experiment.x_label or "x"
-        _table(f"{results.experiment.title}: {kind.label}", [label, *curves], rows)
 
 
 def _open(command, names, profile, sets, out):
@@ -401,7 +356,9 @@ def bench(
         print(json.dumps({"machine": machine, "cores": cores, "table": table}, indent=1))
     else:
         rows = [[text, f"{value:.4g}", unit] for text, (value, unit) in found.items()]
-        _table(f"{machine}, {cores} cores", ["name", "value", "unit"], rows)
+        from .tables import print_table
+
+        print_table(f"{machine}, {cores} cores", ["name", "value", "unit"], rows)
 
 
 @app.command()
