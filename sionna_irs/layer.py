@@ -9,6 +9,7 @@ from sionna.phy import config
 
 from .arguments import as_number, as_real, as_size, is_tensor, require_integer, to_dtype
 from .inputs import Input
+from .modes import plain_graphs
 from .serial import deserialize_arguments, recorded_arguments, serialize_arguments
 
 __all__ = [
@@ -182,7 +183,6 @@ class LinkLayer(keras.layers.Layer):
         """``call`` by one graph for every signature, as long as Sionna's generator is the same."""
         owner, generator, graph = self.__dict__.get("_graph", (None, None, None))
         if owner != id(self) or generator is not config.tf_rng:  # a copy has a graph of its own
-            from .linalg import plain_graphs
 
             def call(arguments):
                 with plain_graphs():  # it runs in eager mode, where XLA is out of the question

@@ -9,8 +9,8 @@ cyclic Jacobi rotations for eigenvalues and singular values of small matrices (u
 Eigenvalues and singular values come in descending order.
 """
 
+from ..modes import has_kernels, plain_graphs
 from .decompose import column_space, dominant_singular_vectors, hermitian_eig, hermitian_sqrt, svd
-from .plain import has_kernels, plain_graphs
 from .solve import hpd_inverse, hpd_logdet, hpd_solve, hpd_whitener, ridge_pinv
 
 __all__ = [

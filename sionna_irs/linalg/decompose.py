@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from ..modes import has_kernels, in_graph
 from .jacobi import column_jacobi, hermitian_jacobi
-from .plain import has_kernels, in_graph
 from .solve import square_matrix
 
 __all__ = ["column_space", "dominant_singular_vectors", "hermitian_eig", "hermitian_sqrt", "svd"]

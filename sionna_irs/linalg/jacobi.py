@@ -8,7 +8,7 @@ the first one again. Each step is a few operations on whole matrices, in every m
 import numpy as np
 import tensorflow as tf
 
-from .plain import in_graph
+from ..modes import in_graph
 
 # Convergence is quadratic after a few sweeps; random matrices up to n = 64 take at most 9 in
 # single and 11 in double precision.

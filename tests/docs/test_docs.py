@@ -139,7 +139,7 @@ ORDER = [
     ["sionna_irs.weights"],
     ["sionna_irs.layer"],
     ["sionna_irs.inputs"],
-    ["sionna_irs.arguments", "sionna_irs.serial"],
+    ["sionna_irs.arguments", "sionna_irs.serial", "sionna_irs.modes"],
     ["sionna_irs.files"],
 ]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from sionna_irs import linalg
 from sionna_irs.linalg import decompose
-from sionna_irs.linalg.plain import in_graph
+from sionna_irs.modes import in_graph
 
 RNG = np.random.default_rng(1)
 
