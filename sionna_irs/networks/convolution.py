@@ -8,11 +8,20 @@ from .. import random
 from ..layer import Input, LinkLayer, require_integer
 from .batch_norm import BatchNorm
 
-__all__ = ["ACTIVATIONS", "Convolution"]
+__all__ = ["ACTIVATIONS", "Convolution", "leaky_relu"]
 
 _SLOPE = 0.2
+
+
+def leaky_relu(x, slope=_SLOPE):
+    """x, and `slope` times what of it is negative."""
+    if x.dtype == tf.float64:  # TensorFlow's takes the slope through single precision
+        return tf.where(x > 0, x, slope * x)
+    return tf.nn.leaky_relu(x, slope)
+
+
 ACTIVATIONS = {
-    "leaky_relu": lambda x: tf.nn.leaky_relu(x, _SLOPE),
+    "leaky_relu": leaky_relu,
     "silu": tf.nn.silu,  # smooth: for tests by finite differences
     "relu": tf.nn.relu,
     None: lambda x: x,

@@ -7,6 +7,7 @@ import tensorflow as tf
 from .. import random
 from ..layer import Input, LinkLayer, require_integer
 from .batch_norm import BatchNorm
+from .convolution import leaky_relu
 from .dense import Dense
 
 __all__ = ["FeedbackAutoencoder"]
@@ -171,4 +172,4 @@ class RectangularConvolution(LinkLayer):
 
     def call(self, x, training=False):
         x = self.norm(tf.nn.conv2d(x, self.kernel.value, 1, "SAME"), training=training)
-        return tf.nn.leaky_relu(x, _SLOPE)
+        return leaky_relu(x, _SLOPE)

@@ -101,6 +101,7 @@ CHANNEL = cplx(3, 4)
 
 def check_precoder(name, mode):
     build = (PRECODERS | LEARNED)[name]
+    irs.random.reset(irs.random.stream_key(7))  # of the weights
     layer, (h, no) = build("single"), varied(CHANNEL, 0)
     (v,), gradient = run(layer, mode, h, no)
     assert np.all(np.isfinite(v))
