@@ -8,7 +8,7 @@ from ..layer import Input, LinkLayer, require_integer
 from ..linalg.scale import unit_noise
 from ..networks.convolution import Convolution
 from ..networks.dense import Dense
-from .unfolded_wmmse import mmse_precoder, unit_power
+from .unfolded_wmmse import mmse_precoder, relative_weights, unit_power
 
 __all__ = ["CNNPrecoder", "GramCNNPrecoder", "PilotCNNPrecoder"]
 
@@ -105,8 +105,8 @@ class GramCNNPrecoder(_ImagePrecoder):
     def call(self, h, no, training=False):
         h, _ = unit_noise(h, no)
         gram = tf.linalg.matmul(h, h, adjoint_b=True)
-        real, imag, w = tf.split(self._features(gram, training), 3, -1)
-        return mmse_precoder(h, tf.complex(real, imag), tf.nn.softplus(w))
+        real, imag, z = tf.split(self._features(gram, training), 3, -1)
+        return mmse_precoder(h, tf.complex(real, imag), relative_weights(z))
 
 
 class CNNPrecoder(_ImagePrecoder):

@@ -7,11 +7,12 @@ from ..layer import Input, LinkLayer, require_integer
 from ..linalg import hpd_solve, ridge_pinv
 from ..linalg.scale import unit_noise, unit_scale
 
-__all__ = ["UnfoldedWMMSE", "mmse_precoder", "unit_power"]
+__all__ = ["UnfoldedWMMSE", "mmse_precoder", "relative_weights", "unit_power"]
 
 _LOADING = 1e-5  # of the first precoder, over the trace of the Gram matrix
 _SPREAD = 1e-4  # of the weights that start around 0
 _SMALLEST = 1e-12  # of what roots and reciprocals are taken of
+_LINEAR = -40.0  # below, the logarithm of softplus is its argument in either precision
 # Smallest error of a user: the weight of one with an SINR above 30 dB grows no further.
 _SMALLEST_ERROR = 1e-3
 
@@ -123,10 +124,10 @@ class UnfoldedWMMSE(LinkLayer):
         h, _ = unit_noise(h, no)
         v = unit_power(ridge_pinv(h, _LOADING * tf.reduce_sum(_squared(h), [-2, -1])))
         for weights, matrices in zip(self.scalars, self.matrices, strict=False):
-            u, w = _receivers(h, v, {k: _complex(x) for k, x in weights.items()})
-            v = _precoder(h, u, w, {k: _complex(x) for k, x in matrices.items()})
-        u, w = _receivers(h, v, {k: _complex(x) for k, x in self.scalars[-1].items()})
-        return mmse_precoder(h, u, w)
+            u, z = _receivers(h, v, {k: _complex(x) for k, x in weights.items()})
+            v = _precoder(h, u, tf.nn.softplus(z), {k: _complex(x) for k, x in matrices.items()})
+        u, z = _receivers(h, v, {k: _complex(x) for k, x in self.scalars[-1].items()})
+        return mmse_precoder(h, u, relative_weights(z))
 
 
 def mmse_precoder(h, u, w):
@@ -173,6 +174,30 @@ def mmse_precoder(h, u, w):
     )
 
 
+def relative_weights(z):
+    r"""Weights :math:`w_k=\ln(1+e^{z_k})` over the largest one: it is 1, however small it was.
+
+    Parameters
+    ----------
+    z : tf.Tensor, [..., K], real
+
+    Returns
+    -------
+    tf.Tensor, [..., K], real
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from sionna_irs.beamforming.unfolded_wmmse import relative_weights
+    >>> relative_weights(tf.constant([-500.0, -501.0])).numpy().round(3)
+    array([1.   , 0.368], dtype=float32)
+    """
+    linear = z < _LINEAR
+    logarithm = tf.where(linear, z, tf.math.log(tf.nn.softplus(tf.maximum(z, _LINEAR))))
+    largest = tf.reduce_max(logarithm, -1, keepdims=True)
+    return tf.exp(logarithm - tf.stop_gradient(largest))
+
+
 def unit_power(v):
     """A precoder [..., M, K], complex, scaled to total power 1; zeros stay zeros.
 
@@ -189,7 +214,7 @@ def unit_power(v):
 
 
 def _receivers(h, v, weights):
-    """Receivers u [..., K], complex, and weights w [..., K] of a layer."""
+    """Receivers u [..., K], complex, and z [..., K] of a layer, whose softplus are the weights."""
     c = tf.linalg.matmul(h, v)
     diagonal = tf.linalg.diag_part(c)
     a = tf.reduce_sum(_squared(c), -1) + 1
@@ -198,7 +223,7 @@ def _receivers(h, v, weights):
     u += weights["o_u"] / tf.sqrt(mean)
     error = 1 - tf.math.real(tf.math.conj(u) * diagonal)
     error = tf.clip_by_value(error, _SMALLEST_ERROR, 1)
-    return u, tf.nn.softplus(tf.math.real(weights["x_w"]) / error + tf.math.real(weights["z_w"]))
+    return u, tf.math.real(weights["x_w"]) / error + tf.math.real(weights["z_w"])
 
 
 def _precoder(h, u, w, weights):

@@ -99,9 +99,9 @@ LEARNED = {
 CHANNEL = cplx(3, 4)
 
 
-def check_precoder(name, mode):
+def check_precoder(name, mode, stream=7):
     build = (PRECODERS | LEARNED)[name]
-    irs.random.reset(irs.random.stream_key(7))  # of the weights
+    irs.random.reset(irs.random.stream_key(stream))  # of the weights
     layer, (h, no) = build("single"), varied(CHANNEL, 0)
     (v,), gradient = run(layer, mode, h, no)
     assert np.all(np.isfinite(v))
@@ -128,6 +128,19 @@ def check_precoder(name, mode):
 @pytest.mark.parametrize("name", PRECODERS | LEARNED)
 def test_precoders(name, mode):
     check_precoder(name, mode)
+
+
+def test_fresh_weights():
+    """Small weights of all users are weights, too: only their ratios count."""
+    for stream in range(12):
+        check_precoder("Gram CNN", "eager", stream)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEARNED)
+def test_all_fresh_weights(name):
+    for stream in range(5):
+        check_precoder(name, "graph", stream)
 
 
 @pytest.mark.parametrize("name", ["ZF, water-filling", "WMMSE"])
