@@ -226,6 +226,19 @@ class LinkLayer(keras.layers.Layer):
         """Nothing to do: the weights are made in ``__init__``."""
         self.built = True
 
+    def get_build_config(self):
+        """What a constructor does not know: which of the layers within are trained."""
+        return {"trainable": [layer.trainable for layer in self._flatten_layers()]}
+
+    def build_from_config(self, config):
+        """The layer as it was saved; files of earlier versions say nothing."""
+        self.build()
+        layers, trainable = self._flatten_layers(), config.get("trainable", [])
+        if len(layers) == len(trainable):
+            for layer, trained in zip(layers, trainable, strict=True):
+                if layer.trainable != trained:
+                    layer.trainable = trained
+
     def get_config(self):
         """The constructor's arguments as JSON."""
         if self._arguments is None:

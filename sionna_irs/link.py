@@ -22,6 +22,7 @@ def _inner_layers(value, seen):
     seen.add(id(value))
     if isinstance(value, keras.layers.Layer):
         yield value
+        yield from _inner_layers(_blocks(value), seen)
     elif isinstance(value, Object):
         yield from _inner_layers(vars(value), seen)
     elif isinstance(value, dict):
@@ -30,6 +31,12 @@ def _inner_layers(value, seen):
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _inner_layers(item, seen)
+
+
+def _blocks(layer):
+    """Sionna blocks of a layer and of the layers within, which Keras does not look into."""
+    held = [value for inner in layer._flatten_layers() for value in list(vars(inner).values())]
+    return [value for value in held if isinstance(value, Object)]
 
 
 # What a file can say about an argument of a call; others are left to their defaults.
@@ -118,9 +125,7 @@ class Link(LinkLayer, keras.Model):
         """Find the layers that blocks got after they were assigned."""
         locked = self._tracker.locked
         self._tracker.unlock()  # blocks may make layers at their first call, Keras' may not
-        for value in list(vars(self).values()):
-            if isinstance(value, Object):
-                self._track_inner(value)
+        self._track_inner(_blocks(self))
         if locked:
             self._tracker.lock()
 
@@ -147,10 +152,10 @@ class Link(LinkLayer, keras.Model):
     def get_build_config(self):
         """How the link was first called, if it was, and what a constructor cannot know."""
         return {
+            **super().get_build_config(),
             "module": type(self).__module__,
             "call": self._first_call,
             "num_weights": len(self.weights),
-            "trainable": [layer.trainable for layer in self._flatten_layers()],
             "seeds": [variable.numpy().tolist() for variable in self._seeds],
         }
 
@@ -168,11 +173,7 @@ class Link(LinkLayer, keras.Model):
         vars(self)["_first_call"] = config["call"]
         for variable, value in zip(self._seeds, config["seeds"], strict=False):
             variable.assign(value)
-        layers = self._flatten_layers()
-        if len(layers) == len(config["trainable"]):
-            for layer, trainable in zip(layers, config["trainable"], strict=True):
-                if layer.trainable != trainable:
-                    layer.trainable = trainable
+        super().build_from_config(config)
 
     def compile_from_config(self, config):
         """``compile`` as in the file; an optimiser is only built for weights that all exist."""

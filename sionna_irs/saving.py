@@ -103,6 +103,11 @@ def require_same_variables(model, path, only_weights=False):
     absent = [name for name in _weights(found) if name not in stored]
     if lost or absent:
         first = (lost or absent)[0].replace("/vars/", " ")
+        if not _weights(dict.fromkeys(lost)) and not absent:
+            raise ValueError(
+                f"path = {path}: the state of its optimizer fits other weights than those that are "
+                "trained; call compile again after setting trainable, and save once more"
+            )
         raise ValueError(
             f"path = {path}: {len(lost)} of its {len(stored)} variables found no place in "
             f"{model.name}, and {len(absent)} weights of {model.name} are not in the file (first: "

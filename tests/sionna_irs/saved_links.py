@@ -61,6 +61,17 @@ class InBlock(Block):
         return self.layer(x, training=training) if training else self.layer(x)
 
 
+class Held(keras.layers.Layer):
+    """A user's layer around a block around a layer."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.block = InBlock(keras.layers.Dense(2))
+
+    def call(self, x):
+        return self.block(x)
+
+
 class LateBlock(Block):
     """A block that makes its layer at its first call."""
 
@@ -79,6 +90,8 @@ class NetLink(irs.Link):
         self.source, self.mapper, self.awgn = BinarySource(), Mapper("qam", 2), AWGN()
         if kind == "late":
             self.net = LateBlock()
+        elif kind == "held":
+            self.net = Held()
         else:
             self.net = InBlock(KINDS[kind]()) if in_block else KINDS[kind]()
 

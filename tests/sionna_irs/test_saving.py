@@ -113,6 +113,16 @@ def test_loss_metrics_and_frozen_parts_come_back(tmp_path):
     assert values[0].keys() == values[1].keys() == {"loss", "binary_accuracy"}
 
 
+def test_layers_in_a_block_in_a_layer_are_trained_and_come_back(tmp_path):
+    link = compiled("held")
+    link(4, 3.0)
+    (start, _) = state(link)[:2]
+    train(link, 2)
+    assert np.any(state(link)[0] != start) and len(link.trainable_weights) == 2
+    link.save(tmp_path / "link.keras")
+    same(state(link), state(irs.load_model(tmp_path / "link.keras")))
+
+
 def test_loading_leaves_the_random_numbers_alone(tmp_path):
     DrawnLink().save(tmp_path / "link.keras")
     irs.random.reset(irs.random.stream_key(5))
@@ -231,6 +241,13 @@ def test_plain_models_with_our_layers(tmp_path):
     model.save(tmp_path / "model.keras")
     same(state(model), state(irs.load_model(tmp_path / "model.keras")))
     assert len(keras.models.clone_model(model).weights) == 2
+    model.layers[1].net.trainable = False
+    model.save(tmp_path / "frozen.keras")
+    with pytest.raises(ValueError, match="call compile again after setting trainable"):
+        irs.load_model(tmp_path / "frozen.keras")
+    model.compile("adam", loss="mse")
+    model.save(tmp_path / "frozen.keras")
+    assert len(irs.load_model(tmp_path / "frozen.keras").trainable_weights) == 1
     model = Kept()
     model(inputs)
     model.second.build(model.trainable_variables)
