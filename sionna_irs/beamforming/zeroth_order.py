@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from .. import random
 from ..layer import require_integer, to_dtype
+from ..linalg.scale import divide, scaled_noise, unit_scale
 from ..metrics import sum_rate
 
 __all__ = ["FirstOrder", "SurfaceTuner", "ZerothOrder"]
@@ -223,10 +224,12 @@ class ZerothOrder(SurfaceTuner):
 
     def _slope(self, h, v, change):
         """s [batch_size]: slope of the rate when H moves along `change`, V held fixed."""
-        rho, moved = tf.linalg.matmul(h, v), tf.linalg.matmul(change, v)
+        h, scale = unit_scale(h)
+        rho, moved = tf.linalg.matmul(h, v), tf.linalg.matmul(divide(change, scale), v)
         power = tf.square(tf.math.real(rho)) + tf.square(tf.math.imag(rho))
         eye = tf.eye(power.shape[-1], dtype=power.dtype)
-        interference = tf.reduce_sum(power * (1 - eye), -1, keepdims=True) + self.no
+        interference = tf.reduce_sum(power * (1 - eye), -1, keepdims=True)
+        interference += scaled_noise(self.no, scale)
         total = interference + tf.linalg.diag_part(power)[..., None]
         product = tf.math.real(rho) * tf.math.real(moved) + tf.math.imag(rho) * tf.math.imag(moved)
         terms = product * (1 / total - (1 - eye) / interference)

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import sionna_irs as irs
+from sionna_irs.beamforming.analog_ssca import AnalogSSCA
 from sionna_irs.beamforming.block_diagonalization import BlockDiagonalization
 from sionna_irs.beamforming.unit_links import unit_links
 from sionna_irs.linalg.scale import exponents, power_of_two, scaled_noise, unit_noise, unit_scale
@@ -416,3 +417,53 @@ def test_rayleigh(num_users):
 def test_rayleigh_many(mode, num_users):
     """100,800 draws over all numbers of users."""
     check_rayleigh(num_users, 1400, mode)
+
+
+FACTORS = np.array([1, 2.0**-40, 1e-30, 1e30, 0])[:, None, None]
+
+
+def of_two_hops(theta):
+    """A channel of one surface, [variants, K, M]; both hops have their half of the factor."""
+    rng = np.random.default_rng(3)
+    direct, first, second = (
+        (rng.standard_normal(s) + 1j * rng.standard_normal(s)) * gain
+        for s, gain in (((2, 4), FACTORS), ((2, 6), FACTORS**0.5), ((6, 4), FACTORS**0.5))
+    )
+    h = (tf.constant(x, tf.complex64) for x in (direct, first, second))
+    direct, first, second = h
+    return direct + tf.matmul(first * theta["ris"][:, None], second)
+
+
+def stays_finite(step, *arguments):
+    for call in (step, tf.function(step, autograph=False)):
+        for part in tf.nest.flatten(call(*arguments)):
+            assert np.all(np.isfinite(part.numpy()))
+
+
+def test_tuners():
+    """Where nothing is heard, nothing moves."""
+    oracle = irs.WMMSE(num_iter=2)
+    phases = {"ris": tf.ones([5, 6])}
+    tuner = irs.ZerothOrder(
+        oracle, {"ris": irs.IdealPhases(irs.ULA(6))}, step_size=0.1, smoothing_radius=0.1, no=NO
+    )
+
+    def observe(controls):
+        c = controls["ris"]
+        return of_two_hops({"ris": tf.complex(tf.cos(c), tf.sin(c))})
+
+    stays_finite(lambda state: tuner.step(state, 0, observe), phases)
+    np.testing.assert_array_equal(tuner.step(phases, 0, observe)[0]["ris"][-1], 1)
+    design = irs.TwoTimescaleSSCA(oracle, num_samples=1, no=NO)
+    state = design.start({"ris": tf.ones([5, 6], tf.complex64)})
+    stays_finite(lambda state: design.step(state, 0, lambda: of_two_hops), state)
+    np.testing.assert_array_equal(design.step(state, 0, lambda: of_two_hops)["theta"]["ris"][-1], 1)
+
+
+def test_analog_phases():
+    front = irs.HybridFrontEnd(4, 2, 2, 1, num_users=2)
+    design = AnalogSSCA(front, irs.SCA(1, num_iter=2))
+    step = tf.function(lambda h: design.step(design.start(), 0, h, NO), autograph=False)
+    for factor in (1e-30, 1e30, 0):
+        for part in tf.nest.flatten(step(tf.constant(factor * cplx(3, 2, 2, 4), tf.complex64))):
+            assert np.all(np.isfinite(part.numpy()))
