@@ -198,7 +198,8 @@ class TransformFeedback(LinkLayer):
         bits = [allocate_bits(v.ravel(), num_bits) for v in parts.reshape(-1, 2, shape[-1])]
         self.bits = np.reshape(bits, parts.shape)
         distortions = np.array([lloyd_max(b)[1] for b in range(MAX_BITS + 1)])
-        self.nmse = float(np.sum(parts * distortions[self.bits]) / np.sum(parts))
+        power = np.sum(parts)
+        self.nmse = float(np.sum(parts * distortions[self.bits]) / power) if power > 0 else 0.0
 
     def call(self, h_eq):
         size = self.spread.shape[-1]

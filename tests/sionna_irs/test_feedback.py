@@ -245,6 +245,12 @@ def mean_alignment(num_ant, num_bits, max_angle):
     return np.mean(np.cos(np.arange(num_ant)[:, None] * turn))
 
 
+def test_transform_feedback_of_no_channel():
+    feedback = irs.TransformFeedback(np.zeros([4, 4]), num_bits=8)
+    assert feedback.nmse == 0
+    np.testing.assert_array_equal(feedback(tf.zeros([3, 2, 2, 2], tf.complex64)), 0)
+
+
 @pytest.mark.parametrize(
     "angle_bits, gain_bits, num_bits, nmse",
     [
