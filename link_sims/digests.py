@@ -28,6 +28,8 @@ _STDLIB = pathlib.Path(sysconfig.get_path("stdlib")).resolve()
 # Packages whose objects may hold some of the user's, and what holds nothing.
 _OPEN = {"__main__", "keras", "sionna", "sionna_irs", "link_sims"}
 _PLAIN = (str, bytes, int, float, complex, types.ModuleType, types.NoneType)
+# Stands for every name of every module, where names are computed.
+_ANY = "*"
 # Arguments of an Experiment that no unit depends on; the configuration is compared by itself.
 _SHOWN = {"title", "answers", "x_label", "x_scale", "profiles"}
 
@@ -224,9 +226,19 @@ class _Statement:
                 [part.id] if isinstance(part, ast.Name)
                 else [part.attr] if isinstance(part, ast.Attribute)
                 else part.name.split(".") if isinstance(part, ast.alias)
+                else [_ANY] if _computes_a_name(part)
                 else []
             )
         }  # fmt: skip
+
+
+def _computes_a_name(node):
+    """Whether a call looks up what only it knows the name of."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return False
+    if node.func.id == "getattr":
+        return not any(isinstance(name, ast.Constant) for name in node.args[1:2])
+    return node.func.id in ("eval", "exec", "globals")
 
 
 def _defined(node):
@@ -257,7 +269,8 @@ def _functions(roots):
         changed = False
         for path, (_, folder, statements) in list(modules.items()):
             for statement in statements:
-                if statement.kept or not (statement.acts or statement.defines & used):
+                wanted = statement.defines if _ANY in used else statement.defines & used
+                if statement.kept or not (statement.acts or wanted):
                     continue
                 changed = statement.kept = True
                 used |= statement.uses

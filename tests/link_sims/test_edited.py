@@ -139,6 +139,16 @@ def test_modules_beside_the_file_count_as_far_as_they_are_used(mine):
     assert changed(*mine) == (None, "")
 
 
+def test_a_computed_name_may_be_any(mine):
+    code, load = mine
+    edit(code / "e.py", "scale(2.0)", 'getattr(helper, "ot" + "her")()')
+    edit(code / "e.py", "from helper import scale", "import helper")
+    before = digests.digests(load())
+    edit(code / "helper.py", "return 1", "return 2")
+    after = digests.digests(load())
+    assert digests.difference(before, after) == ("source", "other() in helper.py has changed")
+
+
 def test_packages_and_relative_imports_are_followed(tmp_path):
     package = tmp_path / "mypackage"
     (package / "inner").mkdir(parents=True)
