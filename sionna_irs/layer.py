@@ -147,16 +147,7 @@ class LinkLayer(keras.layers.Layer):
         return value
 
     def __call__(self, *args, **kwargs):
-        signature = inspect.signature(self.call)
-        extra = {k: kwargs.pop(k) for k in ("training", "mask") if k in kwargs}
-        extra = {k: v for k, v in extra.items() if k in signature.parameters}
-        arguments = signature.bind(*args, **kwargs, **extra).arguments
-        symbols = {}
-        # Those that must fit the batch of others come after these.
-        inputs = self.inputs
-        for name in sorted(arguments, key=lambda n: n in inputs and inputs[n].like is not None):
-            if arguments[name] is not None or signature.parameters[name].default is not None:
-                arguments[name] = self._admit(name, arguments[name], symbols)
+        arguments = self._admitted(args, kwargs)
         # Keras wants its symbolic tensors in positional order, and refuses anything else there.
         values = list(arguments.values())
         symbolic = values and all(isinstance(v, keras.KerasTensor) for v in values)
@@ -169,6 +160,30 @@ class LinkLayer(keras.layers.Layer):
             raised = self._raised(error)
             raise raised from raised.__cause__
         return result
+
+    def stateless_call(self, trainable_variables, non_trainable_variables, *args, **kwargs):
+        """Keras' ``stateless_call``, which passes over ``__call__``, with its checks and casts."""
+        losses = kwargs.pop("return_losses", False)
+        return super().stateless_call(
+            trainable_variables,
+            non_trainable_variables,
+            return_losses=losses,
+            **self._admitted(args, kwargs),
+        )
+
+    def _admitted(self, args, kwargs):
+        """{name: value} of the arguments of a call, checked and in the layer's precision."""
+        signature = inspect.signature(self.call)
+        extra = {k: kwargs.pop(k) for k in ("training", "mask") if k in kwargs}
+        extra = {k: v for k, v in extra.items() if k in signature.parameters}
+        arguments = signature.bind(*args, **kwargs, **extra).arguments
+        symbols = {}
+        # Those that must fit the batch of others come after these.
+        inputs = self.inputs
+        for name in sorted(arguments, key=lambda n: n in inputs and inputs[n].like is not None):
+            if arguments[name] is not None or signature.parameters[name].default is not None:
+                arguments[name] = self._admit(name, arguments[name], symbols)
+        return arguments
 
     def _raised(self, error):
         """The error of a call as it was raised: Keras puts paragraphs before and behind it."""

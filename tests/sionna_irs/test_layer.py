@@ -146,6 +146,15 @@ def test_errors_within_calls_are_our_own_sentence():
     assert str(caught.value).startswith("x has dtype float32; complex64 is needed")
 
 
+def test_stateless_calls_check_and_cast_too():
+    layer = Gain(3, precision="double")
+    layer.build()
+    y, _ = layer.stateless_call([layer.a.value], [], tf.ones([2, 3], tf.complex64), 0.25)
+    assert y.dtype == tf.complex128 and np.all(y.numpy() == 1.25)
+    with pytest.raises(ValueError, match="^x has"):
+        layer.stateless_call([layer.a.value], [], tf.ones([2, 2], tf.complex64))
+
+
 def test_errors_of_layers_of_keras_keep_their_words():
     class Theirs(keras.layers.Layer):
         def call(self, x):

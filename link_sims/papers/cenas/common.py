@@ -114,7 +114,7 @@ def denoising_loss(channel, batch_size, draw_snr_db, num_patterns, name="network
 
     def loss(call, t):
         u = channel.draw(batch_size).cascaded()
-        no = irs.snr_db_to_no(draw_snr_db(batch_size))
+        no = irs.snr_db_to_no(tf.cast(draw_snr_db(batch_size), u.dtype.real_dtype))
         variance = no / num_patterns
         spread = tf.cast(tf.sqrt(variance), u.dtype)[:, None, None]
         u_ls = u + spread * irs.random.complex_normal(tf.shape(u), u.dtype)

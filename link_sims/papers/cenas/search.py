@@ -165,24 +165,26 @@ def searching(cfg, seed, method, name, frozen=None):
         return tf.stack([error, tf.reduce_sum(tf.square(scale * u))])
 
     def advance(state, t):
+        dtype = state["alpha"].dtype
         before = tf.argmax(state["alpha"], -1)
 
         def update(j, state, training, validation):
             state, losses = found.advance(state, updates * t + j)
             return j + 1, state, training + losses["training"], validation + losses["validation"]
 
-        first = (tf.zeros([], tf.int64), state, 0.0, 0.0)
+        none = tf.zeros([], dtype)
+        first = (tf.zeros([], tf.int64), state, none, none)
         _, state, training, validation = tf.while_loop(lambda j, *_: j < updates, update, first)
         after = tf.argmax(state["alpha"], -1)
         due = tf.equal((t + 1) % EVERY, 0)
-        once = tf.cast(due, tf.float32)
-        nmse = tf.cond(due, lambda: held_out(state), lambda: tf.zeros([2]))
+        once = tf.cast(due, dtype)
+        nmse = tf.cond(due, lambda: held_out(state), lambda: tf.zeros([2], dtype))
         weights = tf.reduce_mean(tf.nn.softmax(state["alpha"], -1), [0, 1])
-        searched = tf.cast(t >= frozen, tf.float32)
+        searched = tf.cast(t >= frozen, dtype)
         return state, {
             (HELD_OUT, name): (nmse[0], nmse[1]),
-            (SKIPS, name): (once * _count(tf.equal(after, skip)), once),
-            (CHANGES, name): (_count(tf.not_equal(after, before)), once),
+            (SKIPS, name): (once * _count(tf.equal(after, skip), dtype), once),
+            (CHANGES, name): (_count(tf.not_equal(after, before), dtype), once),
             (TRAINING, name): (training, updates),
             (VALIDATION, name): (validation, updates * searched),
             **{
@@ -194,10 +196,10 @@ def searching(cfg, seed, method, name, frozen=None):
     return found.start, advance
 
 
-def _count(conditions):
+def _count(conditions, dtype):
     import tensorflow as tf
 
-    return tf.reduce_sum(tf.cast(conditions, tf.float32))
+    return tf.reduce_sum(tf.cast(conditions, dtype))
 
 
 def declare(experiment, name, **kwargs):

@@ -60,13 +60,18 @@ def new_channel(cfg, model):
     def array(num_ant):
         return PanelArray(1, num_ant, "single", "V", "omni", cfg.carrier_frequency_hz)
 
+    def yaw(angle):
+        return tf.constant(
+            [angle, 0.0, 0.0], tf.float64 if cfg.precision == "double" else tf.float32
+        )
+
     def user(index):
         # The clusters of CDL are those of one cell: users differ by the turn of both ends.
         turn = math.pi / 3 * (2 * (index + 0.5) / cfg.num_users - 1)
         sionna_cdl = CDL(
             model, cfg.delay_spread_s, cfg.carrier_frequency_hz, array(cfg.num_rx_ant),
-            array(cfg.num_tx_ant), "downlink", ut_orientation=[math.pi + turn, 0.0, 0.0],
-            bs_orientation=[turn, 0.0, 0.0],
+            array(cfg.num_tx_ant), "downlink", ut_orientation=yaw(math.pi + turn),
+            bs_orientation=yaw(turn),
         )  # fmt: skip
         hop = irs.CIRHop(sionna_cdl, path_gain=common.new_channel(cfg).path_power)
         return irs.SurfaceCIR({"tx>rx": hop}, {}, precision=cfg.precision)
