@@ -93,7 +93,8 @@ def real(schema, value, rng):
 
 
 @functools.cache
-def _base(experiment):
+def base_changes(experiment):
+    """Changes of `smoke` under which an experiment costs little."""
     changes = dict(_UNITS)
     for name, value in _SMALL.items():
         if name in experiment.config.model_fields:
@@ -108,7 +109,7 @@ def changes_of(experiment, rng):
     config = experiment.resolve("smoke")
     schema = config.model_json_schema()["properties"]
     ranges = {"db": (-150, 150), "dbm": (-200, 200)}
-    changes = dict(_base(experiment))
+    changes = dict(base_changes(experiment))
     names = [name for name in schema if name not in ("retrain", *_UNITS)]
     for name in rng.sample(names, min(len(names), rng.choice([1, 2, 2, 3, 4]))):
         value = getattr(config, name)

@@ -303,6 +303,20 @@ def test_a_thousand_generated_configurations_compute(tmp_path):
     assert counts["ran"] >= 1000 and not counts["traceback"], counts
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == "cenas/operation-weights" else pytest.mark.slow)
+        for name in all_experiments()
+    ],
+)
+def test_every_experiment_computes_in_double_precision(name):
+    experiment = find(name)
+    changes = {**fuzz_configs.base_changes(experiment), "precision": "double"}
+    found = fuzz_configs.attempt(experiment, changes, random.Random(3), drawn=False)
+    assert found["outcome"] == "ran", found
+
+
 @pytest.mark.parametrize("ebno_db", [5.0, "5", [], [[1.0]], [1e4], None])
 def test_points_of_the_users_own_model_are_refused_in_one_line(tmp_path, ebno_db):
     with pytest.raises(UserError, match="ebno_db"):
