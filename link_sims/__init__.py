@@ -4,6 +4,7 @@ Importing the package imports no TensorFlow: a public name is loaded when it is 
 """
 
 import importlib
+import sys
 
 _EXPORTS = {
     name: module
@@ -26,7 +27,8 @@ def __getattr__(name):
         value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'link_sims' has no attribute {name!r}")
+    error = f"module 'link_sims' has no attribute {name!r}"
+    raise AttributeError(error, name=name, obj=sys.modules[__name__])  # Python offers close names
 
 
 def __dir__():

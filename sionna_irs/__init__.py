@@ -4,6 +4,7 @@ Importing the package imports no TensorFlow: a public name is loaded when it is 
 """
 
 import importlib
+import sys
 
 __version__ = "0.1.0"
 
@@ -137,7 +138,8 @@ def __getattr__(name):
         value = getattr(importlib.import_module(f".{_EXPORTS[name]}", __name__), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'sionna_irs' has no attribute {name!r}")
+    error = f"module 'sionna_irs' has no attribute {name!r}"
+    raise AttributeError(error, name=name, obj=sys.modules[__name__])  # Python offers close names
 
 
 def __dir__():
