@@ -97,8 +97,8 @@ class BlackBoxHybrid(LinkLayer):
 
     def estimate(self, y, no, training=False):
         """Equivalent channels [..., K, m, n], complex: what the first network names so."""
-        y, factor = unit_noise(y, no, (-3, -2, -1))
-        return self._complex(self._first(y, training), "h") / self.cplx(factor)
+        y, back = unit_noise(y, no, (-3, -2, -1))
+        return self._complex(self._first(y, training), "h") * self.cplx(back)
 
     def call(self, y, no, gram, training=False):
         heard = tf.reduce_any(y != 0, [-2, -1], keepdims=True)

@@ -90,10 +90,10 @@ class Calibrated(LinkLayer):
 
     def call(self, x, no, training=False):
         no = self.real(no)
-        rows, factor = unit_noise(x, no)
+        rows, back = unit_noise(x, no)
         # Every part keeps its precision, whatever that of the link.
         y = self.row_net(tf.cast(rows, self.row_net.cdtype), training=training)
-        y = self.cplx(y) * self.cplx(self._lengths(rows) / factor)
+        y = self.cplx(y) * self.cplx(self._lengths(rows) * back)
         # Without a row there is nothing to calibrate.
         y = tf.where(tf.reduce_any(x != 0, -1, keepdims=True), y, tf.zeros_like(y))
         if self.loading is not None:

@@ -131,7 +131,8 @@ def noise_units(h_eq, no, error=None):
 
     The last is the factor of the channels, [..., 1, 1, 1], where nothing had to be clipped.
     """
-    h, factor = unit_noise(h_eq, no, (-3, -2, -1))
+    h, level = unit_noise(h_eq, no, (-3, -2, -1))
+    factor = 1 / level
     no = to_dtype(no, factor.dtype)[..., None, None, None]
     # Where noise prevails, combiners are proportional to the channel: it has been enlarged.
     back = tf.cast(tf.minimum(factor, 1 / tf.maximum(no * factor, 1e-18)), h.dtype)

@@ -112,7 +112,7 @@ def scaled_noise(no, scale):
 
 
 def unit_noise(h, no, axes=(-2, -1)):
-    r""":math:`H/\sqrt{N_0}`, and the factor :math:`1/\sqrt{N_0}`.
+    r""":math:`H/\sqrt{N_0}`, and :math:`\sqrt{N_0}`, the way back.
 
     The power of the largest entry is clipped as :func:`scaled_noise` is.
 
@@ -127,18 +127,19 @@ def unit_noise(h, no, axes=(-2, -1)):
     -------
     tf.Tensor, [..., K, M], complex
     tf.Tensor, [..., 1, 1], real
-        What `h` has been multiplied with.
+        What the result is to be multiplied with to be `h` again. Not a divisor: XLA makes a product
+        of large numbers of the quotient of a quotient.
 
     Examples
     --------
     >>> import tensorflow as tf
     >>> from sionna_irs.linalg.scale import unit_noise
-    >>> rows, factor = unit_noise(tf.constant([[3 + 4j]], tf.complex64), 0.25)
-    >>> rows.numpy().round(3), factor.numpy()
-    (array([[6.+8.j]], dtype=complex64), array([[2.]], dtype=float32))
+    >>> rows, back = unit_noise(tf.constant([[3 + 4j]], tf.complex64), 0.25)
+    >>> rows.numpy().round(3), back.numpy()
+    (array([[6.+8.j]], dtype=complex64), array([[0.5]], dtype=float32))
     """
     x, scale = unit_scale(h, axes)
     no = to_dtype(no, scale.dtype)
     no = tf.reshape(no, tf.concat([tf.shape(no), [1] * len(axes)], 0))
     root = tf.math.rsqrt(scaled_noise(no, scale))
-    return x * tf.cast(root, x.dtype), root / scale
+    return x * tf.cast(root, x.dtype), scale / root

@@ -144,7 +144,7 @@ def test_all_fresh_weights(name):
         check_precoder(name, "graph", stream)
 
 
-@pytest.mark.parametrize("name", ["ZF, water-filling", "WMMSE"])
+@pytest.mark.parametrize("name", ["ZF, water-filling", "WMMSE", "calibrated"])
 def test_precoders_in_xla(name):
     check_precoder(name, "xla")
 
@@ -335,9 +335,9 @@ def test_unit_scale():
         np.testing.assert_array_equal(exponents(1.5 * power_of_two(k, dtype)[:, None], [1]), k)
     noise = scaled_noise(0.5, tf.constant([1.0, 2.0, 1e-30, 1e30]))
     np.testing.assert_allclose(noise, [0.5, 0.125, 1e18, 1e-18], rtol=1e-6)
-    rows, factor = unit_noise(tf.constant([[3 + 4j]], tf.complex64), 0.25)
+    rows, back = unit_noise(tf.constant([[3 + 4j]], tf.complex64), 0.25)
     np.testing.assert_allclose(rows, [[6 + 8j]])
-    np.testing.assert_allclose(factor, [[2.0]])
+    np.testing.assert_allclose(back, [[0.5]])
 
 
 def test_unit_links():
