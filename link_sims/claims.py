@@ -144,7 +144,6 @@ def agreement(points, rel, floor=0.0):
     counted = [p for p in points if p[2] > 0 and p[1] >= floor]
     if not counted:
         return Verdict(None, "nothing was counted at any point")
-    widest = max(counted, key=lambda p: (p[3][1] - p[3][0]) / 2 / abs(p[1]))
-    width = (widest[3][1] - widest[3][0]) / 2 / abs(widest[1])
-    text = f"{len(points)} points agree; widest interval +-{width:.1%} at x = {widest[0]:g}"
+    width, x = max(((p[3][1] - p[3][0]) / 2 / abs(p[1]), p[0]) for p in counted)
+    text = f"{len(points)} points agree; widest interval +-{width:.1%} at x = {x:g}"
     return Verdict(True if width <= rel else None, text)

@@ -66,6 +66,16 @@ class Config(pydantic.BaseModel):
     def check(self):
         """Override to refuse combinations: raise ValueError with a sentence."""
 
+    @property
+    def rdtype(self):
+        """Name of the real dtype of `precision`."""
+        return "float64" if self.precision == "double" else "float32"
+
+    @property
+    def cdtype(self):
+        """Name of the complex dtype of `precision`."""
+        return "complex128" if self.precision == "double" else "complex64"
+
 
 @dataclasses.dataclass(frozen=True)
 class Metric:

@@ -38,7 +38,7 @@ class UnitExecutor:
 
         self._step, self.config, self.mode, self.static_x = step, config, mode, x
         self.curves, self._foldable = None, True
-        dtype = tf.float64 if config.precision == "double" else tf.float32
+        dtype = config.rdtype
         self._x_dtype = dtype
 
         def unit(seed, point, index, x):

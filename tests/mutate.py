@@ -91,13 +91,15 @@ def replace(node, new):
 
 
 def sites(tree):
-    """(path through the tree, node) of what computes: no texts of errors, no annotations."""
+    """(path through the tree, node) of what computes: no texts of errors, annotations, decorators."""
     todo = [((), tree)]
     while todo:
         path, node = todo.pop()
         yield path, node
         for field, value in ast.iter_fields(node):
-            if field in ("annotation", "returns") or isinstance(node, (ast.Raise, ast.JoinedStr)):
+            if field in ("annotation", "returns", "decorator_list") or isinstance(
+                node, (ast.Raise, ast.JoinedStr)
+            ):
                 continue
             for index, child in enumerate(value if isinstance(value, list) else [value]):
                 if isinstance(child, ast.AST):

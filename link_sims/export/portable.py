@@ -37,7 +37,7 @@ class Units:
         backend.start(config)
         executor = UnitExecutor(case.unit_step(experiment, config), config, "eager")
         self._function = tf.function(executor._unit, autograph=False, jit_compile=True)
-        self._x = tf.constant(case.x, tf.float64 if config.precision == "double" else tf.float32)
+        self._x = tf.constant(case.x, config.rdtype)
         self._words = config.seed, point_word(case.x)
         self.module = lower(self._function, self._arguments(0))
         self.config, self.arrays = config.model_dump(), {}

@@ -21,6 +21,14 @@ def test_values_against_a_range(value, low, high, expected):
         assert Value(10**value, 10**low, 10**high).within_db(10.0, 3.0).holds is expected
 
 
+def test_ranges_hold_their_ends():
+    assert Value(1.5, 1.0, 2.0).within(1.5, 0.5).holds is True
+    assert Value(1.5, 1.0, 2.0).less(2.0).holds is True
+    assert Value(1.5, 1.0, 2.0).greater(1.0).holds is True
+    assert Value(2.5, 2.0, 3.0).within(1.5, 0.5).holds is None  # its end is in the range
+    assert Value(0.5, 0.0, 1.0).within(1.5, 0.5).holds is None
+
+
 def test_paired_orderings():
     small = [(1.0 + 0.01 * i, 10.0) for i in range(10)]
     large = [(2.0 + 0.012 * i, 10.0) for i in range(10)]
@@ -74,6 +82,8 @@ def test_agreement():
     assert agreement([good, rough], 0.25, floor=1e-4).holds is True
     assert agreement([good, point(2, 1e-6, 2e-2, 1e-3, 2e-3)], 0.25, floor=1e-4).holds is False
     assert agreement([], 0.25).holds is None
+    for exact in (0.25, 0.75):  # the ends of the interval
+        assert agreement([(1, exact, 0.5, (0.4, 0.6), (0.25, 0.75))], 1.0).holds is True
     assert agreement([point(1, 0.1, math.nan, 1, 1)], 0.25).holds is None
     assert agreement([point(1, 1e-9, 0.0, 1e-3, 1e-3)], 0.25).holds is None
 
@@ -83,6 +93,9 @@ def test_agreement_names_the_widest_interval_and_the_first_miss():
     said = "2 points agree; widest interval +-20.0% at x = 3"
     for points in ([good, wide], [wide, good]):
         assert agreement(points, 0.25).measured == said
+    # The width is that of the interval of one point, not of the family-wise one.
+    other = point(2, 0.1, 0.1, 0.01, 0.09)
+    assert agreement([other, wide], 0.25).measured == said
     assert agreement([good, wide], 0.21).holds is True
     assert agreement([good, wide], 0.19).holds is None
     first, second = point(4, 0.5, 0.1, 0.1, 0.2), point(5, 0.9, 0.1, 0.1, 0.2)

@@ -75,11 +75,10 @@ def test_paired_difference_uses_the_correlation():
     assert (low, high) == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("level", [0.9, 0.99])
-def test_paired_intervals_with_denominators_of_their_own(level):
+@pytest.mark.parametrize("n, level", [(12, 0.9), (12, 0.99), (2, 0.95)])
+def test_paired_intervals_with_denominators_of_their_own(n, level):
     """Gap and logarithm of the quotient of two ratios, by the influence of every unit."""
     rng = np.random.default_rng(6)
-    n = 12
     a, b = rng.gamma(4, 1, [2, n, 2])
     p, q = (u[:, 0].sum() / u[:, 1].sum() for u in (a, b))
     wide = scipy.stats.t.ppf((1 + level) / 2, n - 1) / math.sqrt(n)
@@ -93,6 +92,7 @@ def test_paired_intervals_with_denominators_of_their_own(level):
         assert compare(a, b, level) == pytest.approx((gap, gap - half, gap + half), rel=1e-9)
         # Units that one curve lacks do not count.
         assert compare(a, [*b, (9.0, 1.0)], level) == compare(a, b, level)
+    assert intervals.differing_pairs(a, [*a[:-1], (9.0, 1.0), (9.0, 1.0)]) == 1
 
 
 def test_log_ratio_of_scaled_curves():

@@ -61,9 +61,7 @@ def new_channel(cfg, model):
         return PanelArray(1, num_ant, "single", "V", "omni", cfg.carrier_frequency_hz)
 
     def yaw(angle):
-        return tf.constant(
-            [angle, 0.0, 0.0], tf.float64 if cfg.precision == "double" else tf.float32
-        )
+        return tf.constant([angle, 0.0, 0.0], cfg.rdtype)
 
     def user(index):
         # The clusters of CDL are those of one cell: users differ by the turn of both ends.

@@ -86,8 +86,7 @@ def fixed_draw(cfg, word, shape):
     import sionna_irs as irs
 
     irs.random.reset(irs.random.stream_key(cfg.seed, LOS_KEY, word))
-    dtype = "complex128" if cfg.precision == "double" else "complex64"
-    return irs.random.complex_normal([cfg.num_replicas, *shape], dtype)
+    return irs.random.complex_normal([cfg.num_replicas, *shape], cfg.cdtype)
 
 
 def user_correlations(panel, count, largest):

@@ -137,12 +137,12 @@ def detection(cfg):
             return self.receiver(x[..., -1], x[..., :-1], no)
 
     qam = irs.QAM(cfg.num_bits_per_symbol)
-    points = qam.modulate(tf.range(qam.num_points))
+    points = qam.modulate(tf.range(qam.num_points), cfg.cdtype)
     receivers = (irs.MRCReceiver(), irs.ZFReceiver(), irs.LMMSEReceiver())
 
     def observe(h_ul, h_dl, no):
         labels = qam.draw([h_ul.shape[0], cfg.num_users])
-        y = tf.linalg.matvec(h_ul, qam.modulate(labels))
+        y = tf.linalg.matvec(h_ul, qam.modulate(labels, h_ul.dtype))
         y += irs.random.complex_normal(y.shape, y.dtype, no[:, None])
         return tf.concat([h_ul, y[..., None]], -1), labels
 
