@@ -91,7 +91,7 @@ def replace(node, new):
 
 
 def sites(tree):
-    """(path through the tree, node) of what computes: no texts of errors, annotations, decorators."""
+    """(path through the tree, node) of what computes: no texts, no declarations."""
     todo = [((), tree)]
     while todo:
         path, node = todo.pop()
