@@ -166,6 +166,11 @@ def test_notes():
     assert notes(results_of({"bler": A})) == [said]
     assert notes(results_of({"bler": A}, "units")) == [said]
     assert notes(results_of({"bler": A}, "blocks")) == [] == notes(results_of({"bler": C}))
+    # It names the weakest point at which something was counted, and something not.
+    for certain in (0, 20):
+        points = {0.0: of_size(20, *[certain] * 4), 5.0: D[5.0]}
+        (dependent,) = notes(results_of({"bler": points}))
+        assert "10 units count" in dependent and "at x = 5)" in dependent
     (unseen,) = notes(results_of({"bler": E}))
     assert unseen.startswith("every unit of bler/c is all or nothing: nothing shows whether its")
     assert 'independent="units" gives [0, 0.308] at x = 0 in place of [0, 0.0183]' in unseen
@@ -173,6 +178,7 @@ def test_notes():
     # Bits say nothing of their own; units of one trial are neither all nor nothing.
     assert notes(results_of({"ber": BITS})) == []
     assert notes(results_of({"bler": {0.0: of_size(1, *[0] * 10)}})) == []
+    assert len(notes(results_of({"bler": {0.0: of_size(2, *[0] * 10)}}))) == 1
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.2, 1.0, RHO])
