@@ -12,8 +12,8 @@ _EXPORTS = {
         "experiment": "Config Experiment Metric row",
         "fields": "Distance EvenBits Grid IntGrid LearningRate PhaseBits PositiveFloat PositiveInt",
         "errors": "UserError",
-        "results": "Results",
-        "runner": "run",
+        "results.results": "Results",
+        "runs.runner": "run",
         "simulate": "simulate",
     }.items()
     for name in names.split()

@@ -173,9 +173,9 @@ def run(
     as_json: Json = False,
 ):
     """Run an experiment, or go on where it stopped."""
-    from .backend import EXECUTIONS
     from .registry import find
-    from .runner import run as run_experiment
+    from .runs.backend import EXECUTIONS
+    from .runs.runner import run as run_experiment
 
     experiment = find(name)
     changes = _changes(sets, config)
@@ -197,7 +197,7 @@ def run(
     if as_json:
         print((folder / "results.json").read_text(), end="")
     elif not quiet:
-        from .tables import print_results
+        from .results.tables import print_results
 
         print_results(results)
         print(f"figure: {folder / 'figure.png'}")
@@ -213,8 +213,8 @@ def _open(command, names, profile, sets, out):
     beside it: what a folder says of its code is never executed.
     """
     from .registry import find
-    from .runner import folder_of
-    from .store import read_identity
+    from .runs.runner import folder_of
+    from .runs.store import read_identity
 
     files = {name: pathlib.Path(name) / "config.json" for name in names}
     held = {name: read_identity(file) for name, file in files.items() if file.exists()}
@@ -252,7 +252,7 @@ def plot(
     ],
 ):
     """Draw the figures of finished or unfinished runs again."""
-    from .runner import draw_figure, load, other_code
+    from .runs.runner import draw_figure, load, other_code
 
     for name in names:
         if ".py" not in name and not (pathlib.Path(name) / "config.json").exists():
@@ -279,8 +279,8 @@ def verify(
     as_json: Json = False,
 ):
     """Judge the claims; what is not simulated yet is run first."""
-    from .runner import judge, load, other_code
-    from .runner import run as run_experiment
+    from .runs.runner import judge, load, other_code
+    from .runs.runner import run as run_experiment
 
     failed, report = False, []
     for experiment, folder, given in _open("verify", names, profile, sets, out):
@@ -318,7 +318,7 @@ def queue(
     hours: Annotated[float | None, typer.Option(help="Begin no run after so long.")] = None,
 ):
     """Run a list of experiments one after the other, or go on with it."""
-    from .queue import run_queue
+    from .runs.queue import run_queue
 
     left = run_queue(file, out, hours)
     for command in left:
@@ -340,12 +340,12 @@ def bench(
 ):
     """Measure the yardsticks of speed; for an experiment, graph against XLA."""
     if export is not None:
-        from .export import export as write
+        from .bench.export import export as write
 
         write(export, None if name is None else [name])
         return
-    from . import backend
-    from .bench import YARDSTICKS, measure
+    from .bench.bench import YARDSTICKS, measure
+    from .runs import backend
 
     found = {}
     for yardstick in YARDSTICKS if name is None else [name]:
@@ -356,7 +356,7 @@ def bench(
         print(json.dumps({"machine": machine, "cores": cores, "table": table}, indent=1))
     else:
         rows = [[text, f"{value:.4g}", unit] for text, (value, unit) in found.items()]
-        from .tables import print_table
+        from .results.tables import print_table
 
         print_table(f"{machine}, {cores} cores", ["name", "value", "unit"], rows)
 
@@ -364,9 +364,9 @@ def bench(
 @app.command()
 def info(out: Out = pathlib.Path("runs"), as_json: Json = False):
     """Versions, devices, and what is kept between runs."""
-    from . import backend, compile_cache
-    from .digests import versions
     from .experiment import Config
+    from .runs import backend, compile_cache
+    from .runs.digests import versions
 
     backend.start(Config())
     import tensorflow as tf

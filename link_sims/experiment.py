@@ -316,7 +316,7 @@ class Experiment:
         return draw
 
     def claim(self, text, *, source, expect, check):
-        """Add a claim: ``check(results)`` returns a verdict (see :mod:`link_sims.claims`)."""
+        """Add a claim: ``check(results)`` returns a verdict (:mod:`link_sims.results.claims`)."""
         if expect not in ("holds", "does-not-hold", "open"):
             raise ValueError(f"expect = {expect!r}; 'holds', 'does-not-hold' or 'open' is needed")
         self.claims.append(Claim(text, source, expect, check))

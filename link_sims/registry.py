@@ -15,8 +15,7 @@ __all__ = ["all_experiments", "find", "registered"]
 
 def all_experiments():
     """{name: Experiment} of every module under ``link_sims.papers``; imports no TensorFlow."""
-    from . import papers
-
+    papers = importlib.import_module(f"{__package__}.papers")
     found = {}
     for module in pkgutil.walk_packages(papers.__path__, papers.__name__ + "."):
         for value in vars(importlib.import_module(module.name)).values():

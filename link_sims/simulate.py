@@ -6,7 +6,7 @@ import pathlib
 from .errors import UserError
 from .experiment import METRICS, Config, Experiment
 from .fields import Grid
-from .runner import run
+from .runs.runner import run
 
 __all__ = ["simulate"]
 

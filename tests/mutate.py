@@ -19,26 +19,32 @@ import time
 ROOT = pathlib.Path(__file__).parent.parent
 UNITS, RUNNER = "tests/sionna_irs", "tests/link_sims"
 TESTS = {  # module -> its tests
-    "link_sims.intervals": [f"{RUNNER}/test_intervals.py", f"{RUNNER}/test_crossing.py"],
-    "link_sims.claims": [f"{RUNNER}/test_claims.py", f"{RUNNER}/test_crossing.py"],
-    "link_sims.stopping": [f"{RUNNER}/test_intervals.py"],
-    "link_sims.shares": [f"{RUNNER}/test_shares.py"],
-    "link_sims.notes": [f"{RUNNER}/test_shares.py"],
-    "link_sims.store": [f"{RUNNER}/test_store.py"],
-    "link_sims.recursion": [f"{RUNNER}/test_runs.py"],
-    "sionna_irs.channel.graph": [f"{UNITS}/test_composition.py", f"{UNITS}/test_channel.py"],
+    "link_sims.results.intervals": [f"{RUNNER}/test_intervals.py", f"{RUNNER}/test_crossing.py"],
+    "link_sims.results.claims": [f"{RUNNER}/test_claims.py", f"{RUNNER}/test_crossing.py"],
+    "link_sims.results.stopping": [f"{RUNNER}/test_intervals.py"],
+    "link_sims.results.shares": [f"{RUNNER}/test_shares.py"],
+    "link_sims.results.notes": [f"{RUNNER}/test_shares.py"],
+    "link_sims.runs.store": [f"{RUNNER}/test_store.py"],
+    "link_sims.runs.recursion": [f"{RUNNER}/test_runs.py"],
+    "sionna_irs.channel.graph": [
+        f"{UNITS}/channel/test_composition.py",
+        f"{UNITS}/channel/test_channel.py",
+    ],
     "sionna_irs.channel.surface_channel": [
-        f"{UNITS}/test_composition.py",
-        f"{UNITS}/test_channel.py",
+        f"{UNITS}/channel/test_composition.py",
+        f"{UNITS}/channel/test_channel.py",
     ],
     "sionna_irs.metrics": [f"{UNITS}/test_basics.py"],
-    "sionna_irs.linalg.solve": [f"{UNITS}/test_linalg.py"],
-    "sionna_irs.linalg.decompose": [f"{UNITS}/test_linalg.py"],
-    "sionna_irs.linalg.jacobi": [f"{UNITS}/test_linalg.py"],
-    "sionna_irs.linalg.entries": [f"{UNITS}/test_linalg.py", f"{UNITS}/test_wmmse.py"],
-    "sionna_irs.beamforming.wmmse": [f"{UNITS}/test_wmmse.py"],
-    "sionna_irs.beamforming.sca": [f"{UNITS}/beamforming/test_sca.py"],
-    "sionna_irs.beamforming.precoders": [f"{UNITS}/beamforming/test_precoders.py"],
+    "sionna_irs.linalg.solve": [f"{UNITS}/linalg/test_linalg.py"],
+    "sionna_irs.linalg.decompose": [f"{UNITS}/linalg/test_linalg.py"],
+    "sionna_irs.linalg.jacobi": [f"{UNITS}/linalg/test_linalg.py"],
+    "sionna_irs.linalg.entries": [
+        f"{UNITS}/linalg/test_linalg.py",
+        f"{UNITS}/precoding/test_wmmse.py",
+    ],
+    "sionna_irs.precoding.wmmse": [f"{UNITS}/precoding/test_wmmse.py"],
+    "sionna_irs.hybrid.sca": [f"{UNITS}/hybrid/test_sca.py"],
+    "sionna_irs.precoding.linear": [f"{UNITS}/precoding/test_linear.py"],
 }
 # Changes that no test can notice, and why: "module: what was changed" -> reason.
 EQUIVALENT = {}

@@ -8,7 +8,7 @@ import keras
 from ..arrays import ULA
 from ..budget import log_distance_path_gain
 from ..surface.ideal import IdealPhases
-from .rician import RayleighHop, RicianHop
+from .hops.rician import RayleighHop, RicianHop
 from .surface_channel import SurfaceChannel
 
 __all__ = ["CascadeStatistics", "CascadedChannel"]

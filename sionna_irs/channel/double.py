@@ -10,8 +10,8 @@ import tensorflow as tf
 from ..arrays import ULA, UPA
 from ..budget import db_to_linear, dbm_to_watt
 from ..surface.ideal import IdealPhases
-from .double_scattering import DoubleScatteringHop
 from .double_statistics import random_phase_gain
+from .hops.double_scattering import DoubleScatteringHop
 from .surface_channel import SurfaceChannel
 
 __all__ = ["DoubleGeometry", "DoubleSurfaceChannel", "most_square_panel"]

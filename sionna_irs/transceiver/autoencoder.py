@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from .. import random
-from ..beamforming.surface_factors import surface_order
 from ..inputs import common_batch
 from ..layer import Input, LinkLayer, as_real, require_integer
+from ..phases.surface_factors import surface_order
 from .symbol_networks import (
     NORMS,
     SymbolNetwork,

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 
 from link_sims.experiment import Experiment, Metric
-from link_sims.results import Results
+from link_sims.results.results import Results
 
 RHO = (0.0, 0.05, 0.2, 0.5, 1.0, 1.0)  # the correlation that grows along a curve
 POINTS = (0.9, 0.5, 0.1, 0.03, 0.01, 0.001)

@@ -140,9 +140,9 @@ def compute(experiment, config, mode, rng):
     import numpy as np
     import tensorflow as tf
 
-    from link_sims import backend
-    from link_sims.executors.worker import Units
-    from link_sims.recursion import Advance, begin
+    from link_sims.runs import backend
+    from link_sims.runs.executors.worker import Units
+    from link_sims.runs.recursion import Advance, begin
     from sionna_irs.linalg import plain_graphs
 
     backend.start(config)
@@ -196,9 +196,9 @@ def not_finite(records):
 
 def report(experiment, config, records):
     """What a run does with its records."""
-    from link_sims.plotting import render
-    from link_sims.results import Results
-    from link_sims.runner import judge
+    from link_sims.results.plotting import render
+    from link_sims.results.results import Results
+    from link_sims.runs.runner import judge
 
     results = Results(experiment, config, records)
     results.csv()

@@ -7,11 +7,11 @@ import sys
 
 from tiny import tiny
 
-from link_sims import backend, sweep
-from link_sims.executors.serial import Serial
-from link_sims.progress import Progress
-from link_sims.runner import identity_of
-from link_sims.store import RunFolder
+from link_sims.runs import backend, sweep
+from link_sims.runs.executors.serial import Serial
+from link_sims.runs.progress import Progress
+from link_sims.runs.runner import identity_of
+from link_sims.runs.store import RunFolder
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

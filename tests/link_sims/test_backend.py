@@ -5,8 +5,8 @@ import os
 import pytest
 
 import link_sims
-from link_sims import backend, compile_cache
 from link_sims.registry import all_experiments
+from link_sims.runs import backend, compile_cache
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from link_sims import bench
+from link_sims.bench import bench
+from link_sims.bench.yardsticks import executions
 from link_sims.errors import UserError
 from link_sims.registry import all_experiments
-from link_sims.yardsticks import executions
 
 MEASURED = {"compile_s": 1.0, "total_s": 2.0, "memory_mib": 3}
 

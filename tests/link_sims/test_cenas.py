@@ -9,10 +9,10 @@ import tensorflow as tf
 
 import link_sims
 import sionna_irs as irs
-from link_sims import training as trainer
 from link_sims.papers.cenas import ablation, cdrn, heat_maps, networks, nmse, sizes
 from link_sims.registry import all_experiments
-from link_sims.runner import judge
+from link_sims.runs.runner import judge
+from link_sims.training import training as trainer
 
 EXPERIMENTS = {
     "cdrn": cdrn.cdrn,

@@ -9,7 +9,7 @@ import sionna_irs as irs
 from link_sims.papers.cascade import CascadeConfig, scene
 from link_sims.papers.cenas import spectral_efficiency, uplink_bler
 from link_sims.papers.cenas.common import all_estimators
-from link_sims.runner import judge
+from link_sims.runs.runner import judge
 
 EXPERIMENTS = {
     "spectral efficiency": spectral_efficiency.efficiency,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import sionna_irs as irs
-from link_sims import runner
 from link_sims.papers.cenas import mismatch, scene
 from link_sims.registry import find
-from link_sims.runner import judge
+from link_sims.runs import runner
+from link_sims.runs.runner import judge
 from sionna_irs.estimation.rank_one import RankOneEstimator
 
 RNG = np.random.default_rng(3)

@@ -3,9 +3,9 @@
 import pytest
 
 import link_sims
-from link_sims import runner, store
 from link_sims.errors import UserError
-from link_sims.results import gather_units
+from link_sims.results.results import gather_units
+from link_sims.runs import runner, store
 
 QUIET = {"quiet": True, "figure": False}
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from link_sims import intervals
-from link_sims.claims import Paired, Value, agreement
+from link_sims.results import intervals
+from link_sims.results.claims import Paired, Value, agreement
 
 
 @pytest.mark.parametrize(

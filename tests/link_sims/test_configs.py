@@ -16,13 +16,14 @@ from test_cli import call
 
 import link_sims
 import sionna_irs as irs
-from link_sims import backend, cli
+from link_sims import cli
 from link_sims.errors import UserError, explained, shortened
 from link_sims.fields import check_code, check_range
 from link_sims.papers.cascade import bayes_or_none, closed_forms
-from link_sims.plotting import render
 from link_sims.registry import all_experiments, find
-from link_sims.results import Results
+from link_sims.results.plotting import render
+from link_sims.results.results import Results
+from link_sims.runs import backend
 
 GAIN, CODED = "theory/surface-gain", "quickstart"
 REFUSED = [

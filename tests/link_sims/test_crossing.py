@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from link_sims import intervals
 from link_sims.errors import UserError
 from link_sims.experiment import Experiment
-from link_sims.results import Results
+from link_sims.results import intervals
+from link_sims.results.results import Results
 
 
 def nearly(values):

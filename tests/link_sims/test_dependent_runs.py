@@ -6,8 +6,8 @@ import pytest
 from test_cli import call
 
 import link_sims
-from link_sims import runner
 from link_sims.errors import UserError
+from link_sims.runs import runner
 
 THREE_CHANNELS = """
 import link_sims

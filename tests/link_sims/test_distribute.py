@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from link_sims import runner
 from link_sims.errors import UserError
-from link_sims.replicas import check_replicas
+from link_sims.runs import runner
+from link_sims.training.replicas import check_replicas
 
 HERE = pathlib.Path(__file__).parent
 

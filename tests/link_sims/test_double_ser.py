@@ -6,9 +6,9 @@ import tensorflow as tf
 
 import link_sims
 import sionna_irs as irs
-from link_sims import training as trainer
 from link_sims.papers.double import ser, ser_training
-from link_sims.runner import judge
+from link_sims.runs.runner import judge
+from link_sims.training import training as trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:surface_input = 'received")
 

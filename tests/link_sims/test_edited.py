@@ -6,10 +6,11 @@ import sys
 import pytest
 
 import link_sims
-from link_sims import cli, digests, runner, store
+from link_sims import cli
 from link_sims.errors import UserError
-from link_sims.progress import Progress
 from link_sims.registry import all_experiments, find
+from link_sims.runs import digests, runner, store
+from link_sims.runs.progress import Progress
 
 QUIET = {"quiet": True, "figure": False, "execution": "eager"}
 
@@ -65,7 +66,7 @@ HARMLESS = {
     "another claim": (
         'e.claim("a',
         'e.claim("b", source="-", expect="open", check=lambda r: Verdict(None, ""))\n'
-        'from link_sims.claims import Verdict\ne.claim("a',
+        'from link_sims.results.claims import Verdict\ne.claim("a',
     ),
     "the drawing": ("    shown(results)\n", "    shown(results)\n    figure.subplots()\n"),
     "what only the drawing uses": ("math.inf", "-math.inf"),

@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import link_sims
-from link_sims import cli, executors, runner, store, sweep
+from link_sims import cli
 from link_sims.errors import UserError
-from link_sims.executors import pool
-from link_sims.executors.worker import Outcome, Worker, pack
-from link_sims.progress import Progress
 from link_sims.registry import find
-from link_sims.results import Results
+from link_sims.results.results import Results
+from link_sims.runs import executors, runner, store, sweep
+from link_sims.runs.executors import pool
+from link_sims.runs.executors.worker import Outcome, Worker, pack
+from link_sims.runs.progress import Progress
 
 TINY = f"{pathlib.Path(__file__).parent / 'tiny.py'}:tiny"
 QUIET = {"quiet": True, "figure": False}

@@ -10,20 +10,21 @@ import sys
 import numpy as np
 import pytest
 
-from link_sims import cli, export
+from link_sims import cli
+from link_sims.bench import export
+from link_sims.bench.export.cases import CASES
 from link_sims.errors import UserError
-from link_sims.export.cases import CASES
 
 RUNNER = pathlib.Path(export.__file__).with_name("run.py")
 
 
 @pytest.fixture(scope="module")
 def hook():
-    from link_sims import backend
     from link_sims.experiment import Config
+    from link_sims.runs import backend
 
     backend.start(Config())
-    from link_sims.export import hook
+    from link_sims.bench.export import hook
 
     return hook
 
@@ -177,7 +178,7 @@ def test_manifest_and_modules(folder):
 
 
 def test_an_earlier_export_is_replaced(tmp_path, monkeypatch):
-    from link_sims.export import write
+    from link_sims.bench.export import write
 
     (tmp_path / "wmmse").mkdir()
     (tmp_path / "wmmse/batch-1.mlir.bc").write_text("old")

@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from link_sims import cli, compile_cache, records, runner, store
+from link_sims import cli
 from link_sims.errors import UserError
-from link_sims.progress import Progress
+from link_sims.runs import compile_cache, records, runner, store
+from link_sims.runs.progress import Progress
 
 HERE = pathlib.Path(__file__).parent
 QUIET = {"quiet": True, "figure": False, "execution": "eager"}
@@ -207,7 +208,7 @@ def test_what_a_killed_process_left_is_removed(copied):
 
 
 def test_an_export_does_not_follow_links(tmp_path):
-    from link_sims.export import export
+    from link_sims.bench.export import export
 
     (tmp_path / "manifest.json").write_text('{"format": 1}')
     (tmp_path / "run.py").symlink_to(HERE / "nowhere.py")

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 import sionna_irs as irs
-from link_sims import runner
 from link_sims.papers.hybrid import common, mismatch, online, phases, transfer
-from sionna_irs.beamforming.analog_ssca import AnalogSSCA
+from link_sims.runs import runner
+from sionna_irs.hybrid.analog_ssca import AnalogSSCA
 
 EXPERIMENTS = [
     phases.steered,

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 import sionna_irs as irs
-from link_sims import runner
 from link_sims.errors import UserError
 from link_sims.papers.coded_downlink import coded_downlink, coded_streams
 from link_sims.papers.hybrid import cdl, coded, common, feedback, surface
+from link_sims.runs import runner
 
 
 def reset(seed=1):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import sionna_irs as irs
-from link_sims import runner
 from link_sims.papers.hybrid import (
     chains,
     common,
@@ -16,7 +15,8 @@ from link_sims.papers.hybrid import (
     samples,
     users,
 )
-from link_sims.yardsticks import hybrid_numpy as plain
+from link_sims.papers.hybrid import hybrid_numpy as plain
+from link_sims.runs import runner
 
 EXPERIMENTS = [
     run_times.run_times,

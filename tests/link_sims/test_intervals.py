@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from link_sims import intervals
-from link_sims.stopping import stop
+from link_sims.results import intervals
+from link_sims.results.stopping import stop
 
 
 @pytest.mark.parametrize("errors, trials", [(0, 50), (1, 50), (17, 50), (50, 50), (3, 10**7)])

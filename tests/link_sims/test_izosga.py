@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from link_sims import runner
 from link_sims.errors import UserError
 from link_sims.papers.izosga import (
     common,
@@ -16,8 +15,9 @@ from link_sims.papers.izosga import (
     noisy_pilots,
     schedules,
 )
-from link_sims.recursion import Advance
-from link_sims.results import Results
+from link_sims.results.results import Results
+from link_sims.runs import runner
+from link_sims.runs.recursion import Advance
 
 TINY = {"num_replicas": 3, "panel": [2, 3], "num_users": 2, "num_tx_ant": 3}
 

@@ -4,7 +4,7 @@ import pytest
 
 import link_sims
 from link_sims.errors import UserError
-from link_sims.runner import run
+from link_sims.runs.runner import run
 
 
 def demanding(name, memory=2.0**60, limit=10):

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 import sionna_irs as irs
-from link_sims import runner
 from link_sims.errors import UserError
 from link_sims.papers.nr import pusch as module
 from link_sims.papers.nr.pusch import LS, PERFECT, RANDOM, STATISTICAL, pusch
+from link_sims.runs import runner
 
 SMALL = {"num_rows": 3, "num_cols": 4, "num_resource_blocks": 4, "num_design_draws": 30}
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from link_sims import runner
-from link_sims.claims import Verdict
 from link_sims.errors import UserError
 from link_sims.papers.ofdm import bler, design
+from link_sims.results.claims import Verdict
+from link_sims.runs import runner
 
 DESIGN = {"scenario": [1], "num_rows": 4, "num_cols": 4, "num_subcarriers": 32, "num_iter": 40,
           "batch_size": 20, "max_units": 6}  # fmt: skip

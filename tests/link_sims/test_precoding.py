@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 import sionna_irs as irs
-from link_sims import runner
 from link_sims.papers.precoding import common, framework, rates, run_times, structured
-from link_sims.yardsticks.wmmse_numpy import wmmse
-from sionna_irs.channel.room import RoomChannel
+from link_sims.papers.precoding.wmmse_numpy import wmmse
+from link_sims.runs import runner
+from sionna_irs.channel.scene.room import RoomChannel
 
 EXPERIMENTS = [
     (structured.structured, {"retrain": True}),

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 
 import sionna_irs as irs
-from link_sims import runner
 from link_sims.errors import UserError
 from link_sims.papers.precoding import coded, common, implicit, implicit_training, surface
-from link_sims.results import Results
-from sionna_irs.beamforming.black_box import CNNPrecoder, PilotCNNPrecoder
+from link_sims.results.results import Results
+from link_sims.runs import runner
+from sionna_irs.precoding.black_box import CNNPrecoder, PilotCNNPrecoder
 
 
 def run(experiment, out, **changes):

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from link_sims.errors import UserError
-from link_sims.queue import read_queue, run_queue
 from link_sims.registry import find
+from link_sims.runs.queue import read_queue, run_queue
 
 TWO = """
 [[run]]

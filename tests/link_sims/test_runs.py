@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import link_sims
-from link_sims import backend, recursion, runner, store, sweep
 from link_sims.errors import UserError
-from link_sims.progress import Progress
-from link_sims.results import gather_units
+from link_sims.results.results import gather_units
+from link_sims.runs import backend, recursion, runner, store, sweep
+from link_sims.runs.progress import Progress
 
 HERE = pathlib.Path(__file__).parent
 QUIET = {"quiet": True, "figure": False}

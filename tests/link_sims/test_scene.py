@@ -8,10 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from link_sims import cli, runner
+from link_sims import cli
 from link_sims.papers.scene import common, street_canyon
 from link_sims.papers.scene.common import ALIGNED, DIRECT, NO_SURFACE, RANDOM, TWO_BIT
 from link_sims.registry import find
+from link_sims.runs import runner
 
 NAME = "scene/street-canyon"
 # A walk of three points, few rays: the same solutions in all tests.
@@ -87,8 +88,8 @@ def test_drawing_needs_no_tensorflow(finished):
 
 
 def test_drawing_without_the_ray_tracer(finished, monkeypatch, tmp_path):
-    from link_sims.plotting import render
-    from sionna_irs.channel.raytracing import solve
+    from link_sims.results.plotting import render
+    from sionna_irs.channel.scene.raytracing import solve
 
     def missing(request):
         raise solve.RayTracingError("not installed")

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from link_sims import runner
-from link_sims.claims import Verdict
 from link_sims.errors import UserError
 from link_sims.papers.scene import large_panel, munich, placement
 from link_sims.papers.scene.common import ALIGNED, CLOSED, NO_SURFACE, RANDOM, label
 from link_sims.registry import find
+from link_sims.results.claims import Verdict
+from link_sims.runs import runner
 
 NAMES = ("scene/munich", "scene/placement", "scene/large-panel")
 

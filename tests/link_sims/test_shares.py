@@ -7,11 +7,11 @@ import pytest
 from clustered import RHO, coverage, draw, of_size, results_of, twin
 
 import link_sims
-from link_sims import shares
-from link_sims.claims import Value
 from link_sims.errors import UserError
 from link_sims.experiment import Metric
-from link_sims.notes import notes
+from link_sims.results import shares
+from link_sims.results.claims import Value
+from link_sims.results.notes import notes
 
 A = {0.0: of_size(100, 0, 100, 0)}
 B = {0.0: of_size(50, 0, 50, 0, 0, 50, 50, 0, 0)}

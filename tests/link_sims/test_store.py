@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from link_sims import store
 from link_sims.errors import UserError
+from link_sims.runs import store
 
 IDENTITY = {"experiment": "e", "profile": "cpu", "config": {"a": 1, "b": [0.1, 2.0]}}
 RECORDS = [{"kind": "units", "x": 0.1 * i, "first": 0, "values": [[1 / 3, i]]} for i in range(4)]

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from link_sims import training as trainer
+from link_sims.training import training as trainer
 from sionna_irs.networks.dense import Dense
 
 

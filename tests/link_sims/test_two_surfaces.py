@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from link_sims import runner
 from link_sims.errors import UserError
 from link_sims.papers.double import (
     coded,
@@ -15,6 +14,7 @@ from link_sims.papers.double import (
     scaling,
     scatterers,
 )
+from link_sims.runs import runner
 
 EXPERIMENTS = [
     link_table.links, scaling.scaling, convergence.admm, convergence.alternating,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from link_sims import backend
-from link_sims.programs import programs
+from link_sims.bench.programs import programs
 from link_sims.registry import all_experiments
+from link_sims.runs import backend
 
 # Without an entry here a function must compile. "NAME: PART" -> what its error says.
 EXCEPTIONS = {}

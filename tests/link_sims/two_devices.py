@@ -21,7 +21,7 @@ tiny = link_sims.Experiment(
 
 @tiny.recursion("training", length="num_steps", record_every=3)
 def training(cfg, seed):
-    from link_sims.training import cosine_adam
+    from link_sims.training.training import cosine_adam
 
     return normalised(cosine_adam(0.1, cfg.num_steps, 2), cfg.precision)
 
@@ -31,7 +31,7 @@ def normalised(optimizer, precision):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims.training import training
+    from link_sims.training.training import training
 
     class Normalised(irs.LinkLayer):
         def __init__(self, **kwargs):
@@ -215,7 +215,7 @@ def check_loop(strategy):
     """A step of two replicas is the mean of two steps with their keys; sums are added."""
     import tensorflow as tf
 
-    from link_sims.recursion import Advance, _word
+    from link_sims.runs.recursion import Advance, _word
     from sionna_irs import random
 
     random.install()
@@ -252,7 +252,7 @@ def check_loop(strategy):
 
 def check_resume(strategy, out):
     """A run that stops after its second record ends as one that does not."""
-    from link_sims import recursion, runner, store
+    from link_sims.runs import recursion, runner, store
 
     recursion._SECONDS_PER_CHECKPOINT = 0.0
     texts, append = [], store.RunFolder.append

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sionna_irs as irs
-from link_sims import intervals
+from link_sims.results import intervals
 from sionna_irs import linalg
 
 SIZES = st.integers(1, 5)

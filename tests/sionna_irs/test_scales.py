@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import sionna_irs as irs
 from sionna_irs import metrics
-from sionna_irs.channel.pruning import paths_for, prune_paths
+from sionna_irs.channel.impulse.pruning import paths_for, prune_paths
 from sionna_irs.estimation.wiener import wiener
 from sionna_irs.transceiver.model_based import svd_symbol_error_rate
 from sionna_irs.transceiver.symbol_networks import normalize_energy

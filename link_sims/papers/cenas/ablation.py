@@ -113,7 +113,7 @@ def sizes(cfg):
 @ablation.figure
 def draw(results, figure):
     """Final gap to the optimum with intervals over seeds, and the way there."""
-    from ...plotting import COLORS, error_bar, shown_value
+    from ...results.plotting import COLORS, error_bar, shown_value
 
     kind, last = results.experiment.metric(EXCESS), results.config.num_steps
     figure.set_size_inches(7.2, 3.2)

@@ -53,7 +53,7 @@ def denoiser_of(cfg):
 @cdrn.recursion("training", length="training_steps", record_every=100)
 def training(cfg, seed):
     """Train on fresh draws at SNRs uniform over the sweep."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     return trainer.training(
         denoiser_of(cfg),
@@ -65,7 +65,7 @@ def training(cfg, seed):
 @cdrn.ship(CDRN_SMALL)
 def shipped(cfg, trained):
     """The denoiser with its final weights."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     denoiser = denoiser_of(cfg)
     return trainer.assign(denoiser, trained["training"][0]) if cfg.retrain else denoiser

@@ -44,7 +44,7 @@ def draw(results, figure):
     """A row for each rule, a panel for each cell."""
     from sionna_irs.search.genotype import EXTENDED
 
-    from ...plotting import COLORS
+    from ...results.plotting import COLORS
 
     genotypes = searched()
     num_cells = genotypes[RULES[0]].num_cells
@@ -117,8 +117,8 @@ def export(folder, target):
 
     from sionna_irs.search.derive import derive_genotype
 
-    from ... import backend, recursion, runner, store
-    from ...progress import Progress
+    from ...runs import backend, recursion, runner, store
+    from ...runs.progress import Progress
 
     identity = store.read_identity(pathlib.Path(folder) / "config.json")
     identity.pop("digests", None)

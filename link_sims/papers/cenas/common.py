@@ -101,7 +101,7 @@ def uniform_snr_db(batch_size):
 
 
 def denoising_loss(channel, batch_size, draw_snr_db, num_patterns, name="network"):
-    """Loss of :func:`link_sims.training.training` on fresh draws: error over that of scalar LMMSE.
+    """Loss on fresh draws, for a training: error over that of scalar LMMSE.
 
     The weight makes all SNRs count alike. Least-squares estimates are drawn as U + E, which has
     the distribution of the pilots' path at a fraction of its cost.
@@ -136,7 +136,7 @@ def fixed_snr_training(cfg, denoiser, name, every):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     channel, pilots = scene(cfg)
     least_squares = irs.LSEstimator(pilots)

@@ -218,8 +218,8 @@ def reference(results, case):
 @mismatch.figure
 def draw(results, figure):
     """A panel for each case: what each estimator loses to the one that knows the truth."""
-    from ...intervals import log_ratio
-    from ...plotting import COLORS, MARKERS
+    from ...results.intervals import log_ratio
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(7.2, 7.6)
     panels = figure.subplots(3, 3, sharex=True, sharey=True)

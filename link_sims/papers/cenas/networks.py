@@ -101,7 +101,7 @@ def declare(name):
     @networks.ship(weights_of(name))
     def shipped(cfg, trained):
         """The first seed's, not the best one's."""
-        from link_sims import training as trainer
+        from link_sims.training import training as trainer
 
         return trainer.assign(build(cfg, name), trained[name][0])
 
@@ -188,7 +188,7 @@ networks.claim(
 @networks.figure
 def draw(results, figure):
     """Error against size: trained here, published, and what no network can pass."""
-    from ...plotting import COLORS, error_bar, shown_value
+    from ...results.plotting import COLORS, error_bar, shown_value
 
     cfg, kind = results.config, results.experiment.metric("nmse")
     figure.set_size_inches(3.8, 4.6)

@@ -62,7 +62,7 @@ def denoiser_of(cfg):
 @nmse.recursion("training", length="training_steps", record_every=100)
 def training(cfg, seed):
     """Train on fresh draws at SNRs uniform over the sweep."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     channel, _ = scene(cfg)
     return trainer.training(
@@ -75,7 +75,7 @@ def training(cfg, seed):
 @nmse.ship(ALL_SNR)
 def trained_denoiser(cfg, trained):
     """The denoiser with its final weights, its error curve measured on channels of its own."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     denoiser = denoiser_of(cfg)
     if cfg.retrain:
@@ -121,7 +121,7 @@ def exact(cfg):
 @nmse.figure
 def draw(results, figure):
     """The curves, and what each loses to the Bayes estimator on the same pilots."""
-    from ...plotting import COLORS, MARKERS, panel
+    from ...results.plotting import COLORS, MARKERS, panel
 
     figure.set_size_inches(7.2, 3.8)
     left, right = figure.subplots(1, 2)

@@ -126,7 +126,7 @@ def declare(name):
         import tensorflow as tf
 
         import sionna_irs as irs
-        from link_sims import training as trainer
+        from link_sims.training import training as trainer
 
         channel, watched = cascade(cfg, "train"), cascade(cfg, "validation")
         channel.statistics = statistics_of(cfg)  # gives the loss its scale
@@ -198,7 +198,7 @@ def estimators_of(cfg, trained):
     import numpy as np
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
     from sionna_irs.estimation.rank_one import RankOneEstimator
 
     pilots, samples = pilots_of(cfg), cascade(cfg, "train").samples.numpy()
@@ -254,7 +254,7 @@ def parameters(cfg):
 @traced.figure
 def draw(results, figure):
     """The set from above, the training, and the curves."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(7.2, 4.6)
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.5), height_ratios=(1.7, 1))
@@ -285,7 +285,7 @@ def draw(results, figure):
 
 def draw_curves(axes, results, metric, styles):
     """Values with intervals."""
-    from ...plotting import error_bar, shown_value
+    from ...results.plotting import error_bar, shown_value
 
     kind = results.experiment.metric(metric)
     for curve, (color, marker) in styles.items():

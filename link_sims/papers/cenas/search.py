@@ -229,7 +229,7 @@ def exact(cfg):
 @search.figure
 def draw_search(results, figure):
     """Error of the mixed network, and skip connections of every seed."""
-    from ...plotting import COLORS, shown_value
+    from ...results.plotting import COLORS, shown_value
 
     kind = results.experiment.metric(HELD_OUT)
     figure.set_size_inches(7.2, 3.4)
@@ -277,7 +277,7 @@ def _last(results):
 
 
 def _judge_settled(name):
-    from ...claims import Verdict
+    from ...results.claims import Verdict
 
     def check(results):
         """No edge of any seed has changed its operation in the last quarter."""
@@ -348,7 +348,7 @@ declare(weights, WITHOUT, method=TRUNCATED, frozen=0)
 @weights.figure
 def draw_weights(results, figure):
     """One panel with pre-training, one without."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(7.2, 3.2)
     panels = figure.subplots(1, 2, sharey=True)

@@ -117,7 +117,7 @@ def curves(cfg, trained):
 @efficiency.figure
 def draw(results, figure):
     """A row for each kind of pattern, a column for each use of the estimates."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     phases = results.config.phases
     figure.set_size_inches(7.2, 1.0 + 2.1 * len(phases))

@@ -54,7 +54,7 @@ def channel_of(links, controls):
     """H of links with phases, whatever hops the links have."""
     import tensorflow as tf
 
-    from sionna_irs.beamforming.surface_factors import end_to_end
+    from sionna_irs.phases.surface_factors import end_to_end
 
     return end_to_end(links, {n: tf.complex(tf.cos(c), tf.sin(c)) for n, c in controls.items()})
 
@@ -102,8 +102,8 @@ def curve_name(name, k_factor):
 
 def paired_gain(results, a, b, x, metric="capacity"):
     """Mean of a minus that of b on the same draws, to be judged."""
-    from link_sims import intervals
-    from link_sims.claims import Value
+    from link_sims.results import intervals
+    from link_sims.results.claims import Value
 
     units = (results.units[metric, curve][x] for curve in (a, b))
     return Value(*intervals.difference(*units))
@@ -111,7 +111,7 @@ def paired_gain(results, a, b, x, metric="capacity"):
 
 def draw_panels(figure, results, k_factors, metric="capacity"):
     """A panel for every Rician factor, one legend."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(2.4 * len(k_factors) + 0.6, 3.6)
     panels = figure.subplots(1, len(k_factors), sharey=True, squeeze=False)[0]
@@ -128,8 +128,8 @@ def draw_panels(figure, results, k_factors, metric="capacity"):
 
 def gap_over_x(results, metric, curve, last, first):
     """A curve of replicas at one x minus the same at another, paired, to be judged."""
-    from link_sims import intervals
-    from link_sims.claims import Value
+    from link_sims.results import intervals
+    from link_sims.results.claims import Value
 
     units = (results.units[metric, curve][x] for x in (last, first))
     return Value(*intervals.difference(*units))

@@ -63,8 +63,8 @@ def iterations(cfg, seed):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from sionna_irs.beamforming.sum_path_gain import gain_quadratic
-    from sionna_irs.beamforming.unit_modulus import quadratic
+    from sionna_irs.phases.sum_path_gain import gain_quadratic
+    from sionna_irs.phases.unit_modulus import quadratic
 
     channel = common.new_channel(cfg, cfg.num_elements, cfg.k_factor, cfg.tx_power_dbm)
     solver, long = irs.ADMM(1), irs.ADMM(cfg.num_iter + 200)

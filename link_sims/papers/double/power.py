@@ -75,7 +75,7 @@ def blind(policy):
 @power.figure
 def draw(results, figure):
     """Capacity beyond that of random phases, which would hide the differences."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(3.8, 4.2)
     axes = figure.subplots()

@@ -133,7 +133,7 @@ def curve_name(curve, place):
 @scaling.figure
 def draw(results, figure):
     """A panel for every geometry."""
-    from ...plotting import COLORS, shown_value
+    from ...results.plotting import COLORS, shown_value
 
     kind = results.experiment.metric("gain")
     figure.set_size_inches(7.0, 4.0)
@@ -170,7 +170,7 @@ def slope(results, curve, place, first, last):
 
 def exactly(value):
     """A number without an interval, to be judged."""
-    from link_sims.claims import Value
+    from link_sims.results.claims import Value
 
     return Value(value, value, value)
 

@@ -94,7 +94,7 @@ def curves(cfg, trained, num_scatterers):
 @scatterers.figure
 def draw(results, figure):
     """A panel for every SNR."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(6.4, 3.4)
     panels = figure.subplots(1, 2)

@@ -165,7 +165,7 @@ def block_training(cfg, link, name, block_length=16):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
     from sionna_irs.networks.adam import Adam, warm_cosine
     from sionna_irs.transceiver.symbol_networks import symbol_loss
 
@@ -202,7 +202,7 @@ def declare(link):
     @ser.ship(link.weights)
     def shipped(cfg, trained):
         """The link with its final weights."""
-        from link_sims import training as trainer
+        from link_sims.training import training as trainer
 
         return trainer.assign(build(cfg, link), trained[name][0])
 
@@ -280,7 +280,7 @@ def sizes(cfg):
 @ser.figure
 def draw(results, figure):
     """Links, the leak, and the smaller alphabet; what is below 1e-6 needs no picture."""
-    from ...plotting import panel
+    from ...results.plotting import panel
 
     figure.set_size_inches(10.5, 3.6)
     for axes, name in zip(figure.subplots(1, 3), (metric(16), APPARENT, metric(4)), strict=True):
@@ -303,7 +303,7 @@ def guarded(results, kind, curve, x, ablation=None):
 
 
 def _judge_leak(results, *curves):
-    from link_sims.claims import Verdict
+    from link_sims.results.claims import Verdict
 
     report = guarded(results, *curves)
     return Verdict(report.leaks, report.reason)

@@ -79,7 +79,7 @@ def curves(cfg, trained):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     from . import common
 

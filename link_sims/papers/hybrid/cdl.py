@@ -140,7 +140,7 @@ def on(curve, model):
 @cdl.figure
 def draw_models(results, figure):
     """A panel for every model."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(7.2, 4.2)
     models = results.config.models

@@ -1,7 +1,7 @@
 """Hybrid beamforming over the number of chains of the base station, with as many pilots."""
 
 import link_sims
-from link_sims import intervals
+from link_sims.results import intervals
 
 from . import common
 from .common import AWARE, BLACK_BOX, JOINT, RATE, RLS_SCA, SCA, SEPARATE
@@ -52,7 +52,7 @@ def curves(cfg, trained, value):
 @chains.figure
 def draw(results, figure):
     """Known channels dashed."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()

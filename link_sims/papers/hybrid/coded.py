@@ -71,7 +71,7 @@ def reception(front, found, h_eq, no):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from sionna_irs.beamforming.streams import stack_streams
+    from sionna_irs.hybrid.streams import stack_streams
 
     f, w = found["f"], found["w"]
     heard = tf.linalg.matmul(w, found["h_eq"], adjoint_a=True)
@@ -141,7 +141,7 @@ def positive(results, metric, curve):
 
 def draw_line(axes, results, metric, curve, index, style, label=None):
     """A curve where anything was counted, with intervals."""
-    from ...plotting import COLORS, MARKERS, error_bar
+    from ...results.plotting import COLORS, MARKERS, error_bar
 
     kind = results.experiment.metric(metric)
     points, values = positive(results, metric, curve)

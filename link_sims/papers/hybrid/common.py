@@ -163,7 +163,7 @@ def declare_whole(experiment, curves=(ONE_STAGE, BLACK_BOX), seeds=1, every=100)
 def learned(cfg, trained, seed=0):
     """Systems by curve, of the recursions that there are."""
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     systems = {}
     for name in (JOINT, SEPARATE, ONE_STAGE, BLACK_BOX):
@@ -226,7 +226,7 @@ def stage(cfg, name, curve, initial=None, layer=None, draw=None, num_steps=None)
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     layer = new_system(cfg) if layer is None else layer
     channel = new_channel(cfg)

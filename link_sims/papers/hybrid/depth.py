@@ -54,7 +54,7 @@ def of_layers(cfg, value):
 
 def sounded(cfg, state, slots):
     """An estimator of `slots` pilots, not trained, between parts of the analog stage."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     first = trainer.assign(common.new_system(of_layers(cfg, BASE)), state)
     layer = common.new_system(of_layers(cfg, BASE), slots)
@@ -124,7 +124,7 @@ def layered(cfg, trained, value):
 
 def slotted(cfg, trained, value):
     """{curve: system}: systems of that many slots, and RLS of many behind the same phases."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     first = sounded(cfg, trained[f"{BASE} layers"][0], 1)
     systems = {
@@ -160,7 +160,7 @@ def curves(cfg, trained, value):
 @depth.figure
 def draw(results, figure):
     """One panel for each metric, as shares of its reference."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(8.4, 3.2)
     panels = figure.subplots(1, len(PANELS))

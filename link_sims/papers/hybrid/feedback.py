@@ -69,7 +69,7 @@ def stage(cfg, layer, name, initial=None):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     channel, alone = common.new_channel(cfg), name.startswith(CODE)
     parts = [layer.feedback] if alone else [layer.estimator, layer.precoder, layer.feedback]
@@ -97,7 +97,7 @@ def declare_stages(num_bits):
 
     @feedback.recursion(code, f"steps_{num_bits}", record_every=100, after="estimator")
     def train_code(cfg, seed, initial):
-        from link_sims import training as trainer
+        from link_sims.training import training as trainer
 
         layer, base = new_system(cfg, num_bits), common.new_system(cfg)
         trainer.assign(base, initial)
@@ -120,7 +120,7 @@ def curves(cfg, trained, num_bits):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     front = trainer.assign(common.new_system(cfg), trained["estimator"][0]).front
     channel, classical = common.new_channel(cfg), common.classical(cfg, front)
@@ -158,7 +158,7 @@ def curves(cfg, trained, num_bits):
 @feedback.figure
 def draw(results, figure):
     """Rates above the bits."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
@@ -201,8 +201,8 @@ def fewer(few, other, many, source, expect="holds"):
 
 def gain_over_bits(results, few, other, many):
     """Rate of the joint scheme with few bits minus that of another with many, to be judged."""
-    from link_sims import intervals
-    from link_sims.claims import Value
+    from link_sims.results import intervals
+    from link_sims.results.claims import Value
 
     units = results.units[RATE, JOINT][few], results.units[RATE, other][many]
     return Value(*intervals.difference(*units))

@@ -5,8 +5,8 @@ references, which show what analog beams from statistics cost.
 """
 
 import link_sims
-from link_sims.claims import Verdict
 from link_sims.fields import check_shipped
+from link_sims.results.claims import Verdict
 
 from . import common
 from .common import AWARE, JOINT, KNOWN, LMMSE_SCA, RLS_SCA, SCA

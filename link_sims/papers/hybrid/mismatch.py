@@ -82,7 +82,7 @@ def first_of(cfg, system):
 def curves(cfg, trained):
     """Matched and mismatched systems on the same channels, with a classical one in their midst."""
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     systems = {
         name: trainer.assign(common.new_system(of(cfg, name)), trained[name][0])
@@ -116,7 +116,7 @@ def curve_of(test, curve):
 @mismatch.figure
 def draw(results, figure):
     """A panel for every test."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(7.2, 3.2)
     panels = figure.subplots(1, len(TESTS), sharey=True)

@@ -104,7 +104,7 @@ def online_learning(cfg, superframe, layer, initial):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
     from sionna_irs.networks.adam import Adam
 
     low, high = cfg.training_snr_low_db, cfg.training_snr_high_db
@@ -124,7 +124,7 @@ def online_learning(cfg, superframe, layer, initial):
 def online_ssca(cfg, superframe, front):
     """(start, learn, serve): phases by SSCA from the same samples, classical algorithms behind."""
     import sionna_irs as irs
-    from sionna_irs.beamforming.analog_ssca import AnalogSSCA
+    from sionna_irs.hybrid.analog_ssca import AnalogSSCA
 
     sca = irs.SCA(cfg.num_streams, num_iter=10, precision=cfg.precision)
     design = AnalogSSCA(front, sca)
@@ -173,7 +173,7 @@ def frames(cfg, seed, initial):
     """A frame is served by all; then some learn from its samples."""
     import tensorflow as tf
 
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     superframe, layer = Superframe(cfg, seed), common.new_system(cfg)
     start, learn = online_learning(cfg, superframe, layer, initial[FIXED])
@@ -240,7 +240,7 @@ def informed(cfg, phases, superframe):
 def after_frames(cfg, trained, index, superframe):
     """Systems by curve after the last frame of a superframe."""
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     states = {**trained[OFFLINE][index], ONLINE: trained[SERVING][index][ONLINE]}
     systems = {c: trainer.assign(common.new_system(cfg), state) for c, state in states.items()}
@@ -275,7 +275,7 @@ def curves(cfg, trained):
 @online.figure
 def draw(results, figure):
     """Over frames at one SNR, mean and every superframe; over SNR after the last frame, mean."""
-    from ...plotting import COLORS, MARKERS, draw_lines
+    from ...results.plotting import COLORS, MARKERS, draw_lines
 
     figure.set_size_inches(7.2, 3.6)
     left, right = figure.subplots(1, 2)

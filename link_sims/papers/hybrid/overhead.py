@@ -1,7 +1,7 @@
 """Signalling bits of a superframe, and multiplications: closed forms."""
 
 import link_sims
-from link_sims.claims import Value
+from link_sims.results.claims import Value
 
 from . import common
 
@@ -37,7 +37,7 @@ overhead = link_sims.Experiment(
 @overhead.table
 def rows(cfg):
     """Bits over the number of frames, multiplications over the number of chains."""
-    from sionna_irs.beamforming import hybrid_cost
+    from link_sims.papers.hybrid import cost as hybrid_cost
 
     found = []
     for frames in cfg.num_frames:
@@ -62,7 +62,7 @@ def rows(cfg):
 @overhead.figure
 def draw(results, figure):
     """Bits on the left, multiplications on the right."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(7.2, 3.6)
     panels = figure.subplots(1, 2)

@@ -73,7 +73,7 @@ def one_bit(cfg):
 @phase_bits.recursion(SSCA, "ssca_steps", record_every=100)
 def ssca(cfg, seed):
     """Phases by SSCA behind ten iterations of SCA."""
-    from sionna_irs.beamforming.analog_ssca import AnalogSSCA
+    from sionna_irs.hybrid.analog_ssca import AnalogSSCA
 
     channel, no = common.new_channel(cfg), common.noise(cfg, cfg.training_snr_high_db)[0]
     design = AnalogSSCA(common.new_front(cfg), known(cfg, num_iter=10))
@@ -111,7 +111,7 @@ def with_phases(cfg, phases, bits=None):
 @phase_bits.sweep(x="snr_db")
 def trained_curves(cfg, trained):
     """Known channels with redrawn angles."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     front = trainer.assign(common.new_system(cfg), trained[EXACT][0]).front
     phases = front.tx_phases, front.rx_phases
@@ -179,7 +179,7 @@ def steered_curves(cfg, trained):
 @phase_bits.figure
 def draw_share(results, figure):
     """In percent of exact phases: the curves themselves lie on each other."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
@@ -198,7 +198,7 @@ def draw_share(results, figure):
 @steered.figure
 def draw(results, figure):
     """Resolutions as lines."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()

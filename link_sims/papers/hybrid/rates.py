@@ -57,7 +57,7 @@ def curves(cfg, trained):
 @rates.figure
 def draw(results, figure):
     """Known channels above, estimated channels below."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(4.6, 4.8)
     axes = figure.subplots()

@@ -1,7 +1,7 @@
 """Running times of hybrid beamforming: from received pilots to precoders and combiners."""
 
 import link_sims
-from link_sims.claims import Value
+from link_sims.results.claims import Value
 
 from . import common
 
@@ -125,7 +125,7 @@ def plain_calls(cfg, y, r_w, gram, no):
     """The plain implementation, for one of the channels after the other."""
     import numpy as np
 
-    from link_sims.yardsticks import hybrid_numpy as plain
+    from link_sims.papers.hybrid import hybrid_numpy as plain
 
     x = common.new_pilots(cfg, cfg.long).matrix
     x, y, r_w, gram = (np.asarray(v, complex) for v in (x, y, r_w, gram))
@@ -147,7 +147,7 @@ def rows(cfg):
 @run_times.figure
 def draw(results, figure):
     """Times over the size of the batch."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()

@@ -1,7 +1,7 @@
 """Training on fixed sets of channels: how many the unfolded system and a black box need."""
 
 import link_sims
-from link_sims import intervals
+from link_sims.results import intervals
 
 from . import common
 from .common import BLACK_BOX, JOINT, RATE, RLS_SCA
@@ -91,7 +91,7 @@ def curves(cfg, trained, value):
 @samples.figure
 def draw(results, figure):
     """Shares of RLS and SCA."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(4.6, 3.8)
     axes = figure.subplots()

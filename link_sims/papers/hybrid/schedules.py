@@ -48,7 +48,7 @@ def curves(cfg, trained):
 @schedules.figure
 def draw(results, figure):
     """Mean over the seeds, and the seeds as points."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()

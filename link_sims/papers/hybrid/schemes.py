@@ -60,7 +60,7 @@ def curves(cfg, trained):
 @schemes.figure
 def draw(results, figure):
     """A row for every scheme, at the first SNR: the seeds as points with their intervals."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(5.0, 3.2)
     axes = figure.subplots()

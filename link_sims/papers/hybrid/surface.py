@@ -122,7 +122,7 @@ def declare(curve):
         import tensorflow as tf
 
         import sionna_irs as irs
-        from link_sims import training as trainer
+        from link_sims.training import training as trainer
 
         layer = new_downlink(cfg, curve)
         low, high = cfg.training_snr_low_db, cfg.training_snr_high_db
@@ -148,7 +148,7 @@ def curves(cfg, trained):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     layers = {c: trainer.assign(new_downlink(cfg, c), trained[c][0]) for c in CURVES}
     sca = irs.SCA(cfg.num_streams, cfg.num_iter, precision=cfg.precision)
@@ -177,7 +177,7 @@ def unfolded(curve):
 @surface.figure
 def draw_rates(results, figure):
     """SCA as lines, the unfolded precoder dotted."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()

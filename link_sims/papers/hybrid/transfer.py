@@ -84,7 +84,7 @@ def matched(cfg, seed):
 def curves(cfg, trained):
     """All on the new channels; the first training on the old ones, too."""
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     systems = {
         curve: trainer.assign(common.new_system(cfg), trained[name][0])
@@ -110,7 +110,7 @@ def curves(cfg, trained):
 @transfer.figure
 def draw(results, figure):
     """Rates over SNR; training over the jump."""
-    from ...plotting import COLORS, draw_lines
+    from ...results.plotting import COLORS, draw_lines
 
     figure.set_size_inches(7.2, 3.4)
     left, right = figure.subplots(1, 2)

@@ -9,7 +9,7 @@ estimator and precoder together ("joint"); the black box takes all at once.
 import math
 
 import link_sims
-from link_sims.claims import Value
+from link_sims.results.claims import Value
 
 from . import common
 from .common import AWARE, BLACK_BOX, JOINT, RATE, RLS_SCA, SCA, SEPARATE
@@ -171,7 +171,7 @@ def curves(cfg, trained, value):
 @users.figure
 def draw(results, figure):
     """Trained schemes on the left, the published reading on the right."""
-    from ...plotting import COLORS, draw_lines
+    from ...results.plotting import COLORS, draw_lines
 
     figure.set_size_inches(7.0, 3.8)
     left, right = figure.subplots(1, 2)

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 import link_sims
-from link_sims import intervals
-from link_sims.claims import Value
 from link_sims.errors import UserError
+from link_sims.results import intervals
+from link_sims.results.claims import Value
 
 PHASE_STEP, AMPLITUDE_STEP, CAPACITANCE_STEP = 0.4, 0.01, 0.005
 LOS_KEY, START_KEY = 11, 12
@@ -320,7 +320,7 @@ def ratio_of_gains(results, pair, reference, first, last):
 
 def draw_bands(axes, results, curves, style="-", first_color=0):
     """Block means over iterations with bands over replicas."""
-    from ...plotting import COLORS
+    from ...results.plotting import COLORS
 
     for index, curve in enumerate(curves, first_color):
         points = results.points("rate", curve)

@@ -73,7 +73,7 @@ def make(name, answers=(), **changes):
     @experiment.figure
     def draw(results, figure):
         """Rate over the iterations of the deployed oracle."""
-        from ...plotting import COLORS, MARKERS
+        from ...results.plotting import COLORS, MARKERS
 
         figure.set_size_inches(3.6, 3.6)
         axes = figure.subplots()

@@ -1,7 +1,7 @@
 """What a precoder costs and what it gives: rate against computing time."""
 
 import link_sims
-from link_sims.claims import Value
+from link_sims.results.claims import Value
 
 from . import common
 
@@ -41,7 +41,7 @@ def rows(cfg):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims.yardsticks.timing import milliseconds
+    from link_sims.runs.timing import milliseconds
 
     channel, _ = common.scenario(cfg, "circle")
     h = channel.compose(
@@ -76,7 +76,7 @@ def rows(cfg):
 @cost.figure
 def draw(results, figure):
     """Up and to the left is better."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(3.6, 3.8)
     axes = figure.subplots()

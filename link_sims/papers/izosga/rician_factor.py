@@ -112,7 +112,7 @@ def tuning(cfg, seed):
 @rician.figure
 def draw(results, figure):
     """The last 500 iterations over the Rician factor."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(3.6, 3.6)
     axes = figure.subplots()

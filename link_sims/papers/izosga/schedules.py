@@ -57,7 +57,7 @@ def make(name, answers=(), **changes):
     @experiment.figure
     def draw(results, figure):
         """Rates, and what the schedules lose to the fixed oracle."""
-        from ...plotting import COLORS
+        from ...results.plotting import COLORS
 
         figure.set_size_inches(7.2, 3.6)
         left, right = figure.subplots(1, 2)

@@ -153,7 +153,7 @@ def closed_forms(cfg):
 @bler.figure
 def draw(results, figure):
     """Block errors large, the rest small, one legend of the schemes."""
-    from link_sims.plotting import panel
+    from link_sims.results.plotting import panel
 
     figure.set_size_inches(7.2, 6.2)
     layout = [["bler"] * 3, ["ber", "gain", "nmse"]]

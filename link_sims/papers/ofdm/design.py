@@ -8,7 +8,7 @@ over one element; the bound gives every subcarrier phases of its own, which no s
 import math
 
 import link_sims
-from link_sims.claims import Value
+from link_sims.results.claims import Value
 
 from .hops import cdl, subcarriers
 
@@ -160,7 +160,7 @@ def designs(cfg, trained, scenario):
 @design.figure
 def draw(results, figure):
     """Designs as rows, scenarios as markers."""
-    from link_sims.plotting import COLORS, MARKERS, error_bar, shown_value
+    from link_sims.results.plotting import COLORS, MARKERS, error_bar, shown_value
 
     figure.set_size_inches(7.2, 3.4)
     panels = figure.subplots(1, 2, sharey=True)

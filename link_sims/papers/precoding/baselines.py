@@ -44,8 +44,8 @@ baselines = link_sims.Experiment(
 def precoder_of(cfg, curve, num_ant, num_users):
     """A precoder with fresh weights."""
     import sionna_irs as irs
-    from sionna_irs.beamforming.black_box import CNNPrecoder, GramCNNPrecoder
-    from sionna_irs.beamforming.unfolded_wmmse import UnfoldedWMMSE
+    from sionna_irs.precoding.black_box import CNNPrecoder, GramCNNPrecoder
+    from sionna_irs.precoding.unfolded_wmmse import UnfoldedWMMSE
 
     same = {"precision": cfg.precision}
     if curve == UNFOLDED:
@@ -79,7 +79,7 @@ for _curve in CURVES:
 @baselines.sweep(x="power_dbm")
 def curves(cfg, trained):
     """Rate and share of WMMSE* at positions never trained on."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     classical = common.classical(cfg)
     precoders = {name: classical[name] for name in ("MRT", "ZF", "ZF-WF", "WMMSE-20")}

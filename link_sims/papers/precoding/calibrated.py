@@ -60,7 +60,7 @@ def training(cfg, seed):
 def trained_precoder(cfg, trained):
     """The shipped precoder, or the one just trained."""
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     if not cfg.retrain:
         return irs.weights.load(WEIGHTS, precision=cfg.precision)

@@ -75,7 +75,7 @@ def curves(cfg, trained):
 @coded.figure
 def draw_errors(results, figure):
     """Bit and block error rates."""
-    from ...plotting import panel
+    from ...results.plotting import panel
 
     figure.set_size_inches(7.2, 3.8)
     for axes, metric in zip(figure.subplots(1, 2), ("ber", "bler"), strict=True):

@@ -155,7 +155,7 @@ def rate_training(cfg, precoder, draws, name="network"):
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     def loss(call, t):
         drawn = [draw() for draw in draws]

@@ -258,7 +258,7 @@ def training_name(name, basis):
 def training_of(cfg, name, basis):
     """(start, advance): fresh groups at powers uniform in dB."""
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     problem, draw = PROBLEMS[name](cfg), channels(cfg, "train")
     low, high = min(cfg.power_dbm), max(cfg.power_dbm)
@@ -284,7 +284,7 @@ for _name, _bases in BASES.items():
 @framework.sweep(x="power_dbm")
 def curves(cfg, trained):
     """All problems on the same users, at positions that no training saw."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     draw = channels(cfg, "test")
     solvers = {}
@@ -311,7 +311,7 @@ def curves(cfg, trained):
 @framework.figure
 def draw_problems(results, figure):
     """A panel for every problem; bases solid, with a network dashed."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(7.2, 3.4)
     for axes, (name, bases) in zip(figure.subplots(1, len(BASES)), BASES.items(), strict=True):

@@ -68,7 +68,7 @@ implicit = link_sims.Experiment(
 def system(cfg, curve):
     """The chain: block by block with DFT pilots and least squares, else with learned ones."""
     import sionna_irs as irs
-    from sionna_irs.beamforming.black_box import PilotCNNPrecoder
+    from sionna_irs.precoding.black_box import PilotCNNPrecoder
 
     pilots = irs.UserPilots(cfg.num_users, cfg.num_users, trainable=curve != BLOCKS)
     if curve == BLACK_BOX:
@@ -104,12 +104,12 @@ def training_of(cfg, curve, name, **held_out):
     """(start, advance): first the rows against the downlink directions, then the rate.
 
     Block by block the rows remain the goal to the end; those of a black box are of V^H, so that
-    it starts from matched filters. ``held_out`` goes to :func:`link_sims.training.training`.
+    it starts from matched filters. ``held_out`` is that of a training.
     """
     import tensorflow as tf
 
     import sionna_irs as irs
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     draw = bands(cfg, "train")[1] if cfg.retrain else None
     split = round(cfg.pretraining_share * cfg.num_steps) if curve != BLOCKS else cfg.num_steps
@@ -137,7 +137,7 @@ def declare(curve, weights):
 
     @implicit.ship(weights)
     def shipped(cfg, trained):
-        from link_sims import training as trainer
+        from link_sims.training import training as trainer
 
         return trainer.assign(system(cfg, curve), trained[name][0])
 
@@ -189,7 +189,7 @@ def curves(cfg, trained):
 @implicit.figure
 def draw(results, figure):
     """Shares of the reference."""
-    from ...plotting import panel
+    from ...results.plotting import panel
 
     figure.set_size_inches(3.8, 4.4)
     axes = figure.subplots()

@@ -57,7 +57,7 @@ def make(name, title, answers, axis, field, label, trained_at, smoke):
     @experiment.sweep(x=axis, static=True)
     def curves(cfg, trained, value):
         """The same users for all; learned systems where they were trained."""
-        from link_sims import training as trainer
+        from link_sims.training import training as trainer
 
         here, systems = at(cfg, value), {}
         if value in trained_at:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 import link_sims
-from link_sims.claims import Paired, Verdict
+from link_sims.results.claims import Paired, Verdict
 
 from . import common, implicit
 
@@ -72,7 +72,7 @@ for _curve in implicit.WEIGHTS:
 @training.figure
 def draw(results, figure):
     """Shares of the reference over the steps, intervals over the seeds; where the goal changes."""
-    from ...plotting import panel
+    from ...results.plotting import panel
 
     cfg = results.config
     figure.set_size_inches(3.8, 4.0)

@@ -83,7 +83,7 @@ def training_of(cfg, axis, curve, value):
 
 def learned(cfg, trained, axis, value, trainings):
     """Precoders by curve: trained for this point, and for the first one where they fit."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     num_ant, num_users, _ = places(cfg, axis, value)
     precoders = {}
@@ -125,7 +125,7 @@ def comparison(cfg, axis, value, precoders):
 
 def draw_shares(results, figure):
     """Shares of WMMSE*, a panel for every power; MRT is mostly below the frame."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     names = [c for _, c in results.curves(common.SHARE) if not c.startswith(common.REFERENCE)]
     endings = dict.fromkeys(c.rpartition(", ")[2] if c.endswith("dBm") else "" for c in names)

@@ -1,7 +1,7 @@
 """Running times of precoders: what a group costs, alone and in a batch of 1000."""
 
 import link_sims
-from link_sims.claims import Value
+from link_sims.results.claims import Value
 
 from . import common, structured
 
@@ -75,7 +75,7 @@ def compiled(cfg, num_ant, num_users):
 @run_times.table
 def rows(cfg):
     """Milliseconds of a group, by size, precoder and batch."""
-    from link_sims.yardsticks.timing import milliseconds
+    from link_sims.runs.timing import milliseconds
 
     found = []
     for size in SIZES[: cfg.num_sizes]:
@@ -96,7 +96,7 @@ def plain_milliseconds(h, num_iter=100):
     import statistics
     import time
 
-    from link_sims.yardsticks.wmmse_numpy import wmmse
+    from link_sims.papers.precoding.wmmse_numpy import wmmse
 
     times = []
     for group in h.astype(complex):
@@ -109,7 +109,7 @@ def plain_milliseconds(h, num_iter=100):
 @run_times.figure
 def draw(results, figure):
     """Sizes from left to right; filled: alone, hollow: in the largest batch."""
-    from ...plotting import COLORS, MARKERS
+    from ...results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(5.6, 4.2)
     axes = figure.subplots()

@@ -97,7 +97,7 @@ def trained_network(cfg, trained):
 
 def trained_precoder(cfg, trained, num_refine=0):
     """The precoder with its final weights, with or without WMMSE steps behind it."""
-    from link_sims import training as trainer
+    from link_sims.training import training as trainer
 
     precoder = precoder_of(cfg, num_refine)
     return trainer.assign(precoder, trained["training"][0]) if cfg.retrain else precoder

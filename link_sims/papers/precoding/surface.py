@@ -79,7 +79,7 @@ def curves(cfg, trained):
 @surface.figure
 def draw(results, figure):
     """Rates, and shares of WMMSE* over the tuned surface."""
-    from ...plotting import draw_lines
+    from ...results.plotting import draw_lines
 
     figure.set_size_inches(7.2, 4.0)
     left, right = figure.subplots(1, 2)

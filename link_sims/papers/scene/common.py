@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 import link_sims
-from link_sims.claims import Verdict
+from link_sims.results.claims import Verdict
 
 from .pictures import draw_maps, draw_outline, draw_paths, draw_scene, paths_of
 
@@ -63,7 +63,7 @@ class SceneConfig(link_sims.Config):
 
     def check(self):
         """The scene exists; the code and the band are possible."""
-        from sionna_irs.channel.raytracing.arguments import find_scene
+        from sionna_irs.channel.scene.raytracing.arguments import find_scene
 
         find_scene(self.scene)
         if self.tx_position_m == self.panel_position_m:

@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field
 
 import link_sims
-from link_sims.claims import Value
+from link_sims.results.claims import Value
 
 from .common import (
     CLOSED,
@@ -171,7 +171,7 @@ def far_field_limit(cfg):
 @large_panel.figure
 def draw(results, figure):
     """Gains, what the curvature costs, time and memory against the size."""
-    from link_sims.plotting import COLORS, MARKERS
+    from link_sims.results.plotting import COLORS, MARKERS
 
     figure.set_size_inches(7.2, 5.4)
     panels = figure.subplots(2, 2, sharex=True)

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 import link_sims
-from link_sims.claims import Value, Verdict
+from link_sims.results.claims import Value, Verdict
 
 from .common import (
     ALIGNED,
@@ -136,7 +136,7 @@ def coverage_rows(cfg):
 @munich.figure
 def draw(results, figure):
     """The quarter from above, rates without the panel and what it adds; below, the walk."""
-    from link_sims.plotting import panel
+    from link_sims.results.plotting import panel
 
     cfg = results.config
     figure.set_size_inches(7.2, 6.0)
@@ -169,8 +169,8 @@ def draw(results, figure):
 
 def draw_corner(axes, cfg):
     """The scene from above with the walk, and the paths to the user in the corner."""
-    from link_sims.plotting import COLORS
-    from sionna_irs.channel.raytracing.solve import RayTracingError
+    from link_sims.results.plotting import COLORS
+    from sionna_irs.channel.scene.raytracing.solve import RayTracingError
 
     places = places_of(cfg)
     chosen = int(np.argmin(np.abs(np.array(cfg.y_m) - TEST_Y))) * cfg.num_places

@@ -7,7 +7,7 @@ import numpy as np
 
 def paths_of(cfg, hop, positions):
     """:class:`TracedPaths` of a hop as ``hops_of`` solved it: then the cache answers."""
-    from sionna_irs.channel.raytracing.solve import solve_paths
+    from sionna_irs.channel.scene.raytracing.solve import solve_paths
 
     places = {"tx": [cfg.tx_position_m], "s1": [cfg.panel_position_m], "rx": positions}
     angles = {"s1": cfg.panel_orientation_rad}
@@ -26,7 +26,7 @@ def draw_outline(axes, scene, box):
     """
     from matplotlib.collections import PolyCollection
 
-    from sionna_irs.channel.raytracing.solve import RayTracingError, scene_outline
+    from sionna_irs.channel.scene.raytracing.solve import RayTracingError, scene_outline
 
     axes.set_aspect("equal")
     axes.grid(False)
@@ -66,8 +66,8 @@ def draw_scene(axes, cfg, positions, chosen, box):
     ``box`` is (x, x, y, y) [m]. Without the ray tracer and without its answers in the cache, the
     buildings and paths are left out.
     """
-    from link_sims.plotting import COLORS
-    from sionna_irs.channel.raytracing.solve import RayTracingError
+    from link_sims.results.plotting import COLORS
+    from sionna_irs.channel.scene.raytracing.solve import RayTracingError
 
     tx, panel, user = cfg.tx_position_m, cfg.panel_position_m, positions[chosen]
     draw_outline(axes, cfg.scene, box)

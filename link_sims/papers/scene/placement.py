@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field
 
 import link_sims
-from link_sims.claims import Verdict
+from link_sims.results.claims import Verdict
 
 from .common import (
     ALIGNED,
@@ -154,7 +154,7 @@ def table(cfg):
 @placement.figure
 def draw(results, figure):
     """The houses from above; below, the gains and their factors over the same x."""
-    from link_sims.plotting import COLORS
+    from link_sims.results.plotting import COLORS
 
     figure.set_size_inches(5.2, 7.6)
     plan, gain_axes, part_axes = figure.subplots(3, 1, height_ratios=[1.3, 1, 1])

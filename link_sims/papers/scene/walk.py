@@ -97,7 +97,7 @@ def gain_rows(cfg, hops, stride=1):
 
 def draw_gains(axes, results):
     """Gains along the walk at the carriers; colours as those of the schemes beside."""
-    from link_sims.plotting import COLORS, shown_value
+    from link_sims.results.plotting import COLORS, shown_value
 
     kind = results.experiment.metric("gain")
     carriers = [results.config.carrier_frequency_hz, results.config.second_carrier_hz]

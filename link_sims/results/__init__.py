@@ -1,0 +1,1 @@
+"""Curves, intervals, verdicts and figures from the log of a run."""

@@ -1,0 +1,1 @@
+"""Training of layers as a recursion, over several GPUs, with event files."""

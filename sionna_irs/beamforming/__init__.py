@@ -1,1 +1,0 @@
-"""Precoders, receivers, and phase designs."""

@@ -1,0 +1,1 @@
+"""Random hops between two nodes, and their moments."""

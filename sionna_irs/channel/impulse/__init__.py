@@ -1,0 +1,1 @@
+"""Impulse responses: paths of hops, their composition through surfaces."""

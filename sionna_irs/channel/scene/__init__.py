@@ -1,0 +1,1 @@
+"""Places: rooms, solved scenes, the ray tracer."""

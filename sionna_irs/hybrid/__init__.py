@@ -1,0 +1,1 @@
+"""Analog and digital together, with the estimation behind the front end."""

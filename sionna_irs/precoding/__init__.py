@@ -1,0 +1,1 @@
+"""Precoders and receivers of users, classical and learned."""
