@@ -106,7 +106,7 @@ class SurfaceChannel(SurfaceGraph):
 
     def hop(self, name, hop):
         """Matrices as arrays [rx, tx]."""
-        if isinstance(hop, tf.keras.layers.Layer) or callable(hop):
+        if callable(hop):
             return hop
         hop = np.asarray(hop)
         if hop.ndim != 2:

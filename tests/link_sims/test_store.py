@@ -1,6 +1,7 @@
 """The run folder: torn lines, flipped bits, locks, full and read-only disks."""
 
 import errno
+import hashlib
 import json
 import os
 import random
@@ -20,6 +21,10 @@ def folder(tmp_path):
         for record in RECORDS:
             run.append(record)
     return tmp_path / "run"
+
+
+def sha(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def reopen(folder, notice=lambda text: None, identity=IDENTITY):
@@ -93,6 +98,56 @@ def test_another_run_is_refused_with_the_difference(folder):
         reopen(folder, identity=other)
     with pytest.raises(UserError, match="profile is 'cpu' there"):
         reopen(folder, identity={**IDENTITY, "profile": "smoke"})
+    many = {**IDENTITY, "config": dict.fromkeys("abcd", 7)}
+    with pytest.raises(UserError) as caught:
+        reopen(folder, identity=many)
+    assert str(caught.value).count(" there and ") == 3
+
+
+def test_a_folder_that_was_refused_is_free(folder):
+    refused = store.RunFolder(folder, {**IDENTITY, "profile": "smoke"})
+    with pytest.raises(UserError):
+        refused.__enter__()
+    assert reopen(folder) == RECORDS
+
+
+def test_a_folder_that_cannot_be_set_aside_is_free(folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(UserError, match="Invalid cross-device link") as caught:
+        store.set_aside(folder)
+    assert reopen(folder) == RECORDS and caught
+    monkeypatch.undo()
+    assert store.set_aside(folder) == folder.with_name("run~1") and not folder.exists()
+
+
+def test_a_log_that_cannot_be_read(folder):
+    (folder / "log.jsonl").unlink()
+    (folder / "log.jsonl").mkdir()
+    with pytest.raises(UserError, match=r"log.jsonl cannot be read: Is a directory; give another"):
+        reopen(folder)
+    assert store.read_log(folder / "nothing.jsonl") == []
+
+
+def test_a_damaged_line_is_named(folder):
+    log = folder / "log.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    for number in (1, 3):
+        log.write_bytes(b"".join([*lines[: number - 1], b"{}\n", *lines[number:]]))
+        with pytest.raises(UserError, match=f"line {number} is damaged"):
+            reopen(folder)
+
+
+def test_what_is_not_an_identity_is_shown_in_part(folder):
+    path = folder / "config.json"
+    stored = {**json.loads(path.read_text()), "profile": ["x" * 200]}
+    del stored["sha"]
+    text = json.dumps(stored, separators=(",", ":"))
+    path.write_text(json.dumps({**stored, "sha": sha(text)}))
+    with pytest.raises(UserError, match=r"profile = \['x{58}; give"):
+        reopen(folder)
 
 
 def test_two_runs_on_one_folder(folder):
@@ -110,7 +165,7 @@ def test_full_disk_is_one_line_and_keeps_what_was_there(folder, monkeypatch):
 
     with store.RunFolder(folder, IDENTITY) as run:
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(UserError, match="No space left on device; .* resumes") as caught:
+        with pytest.raises(UserError, match=": No space left on device; .* resumes") as caught:
             run.append({"kind": "late"})
         assert "\n" not in str(caught.value)
         monkeypatch.setattr(os, "fsync", real)
@@ -147,4 +202,6 @@ def test_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
 
 def test_log_is_json_lines(folder):
     for line in (folder / "log.jsonl").read_text().splitlines():
-        assert set(json.loads(line)) == {"sha", "record"}
+        entry = json.loads(line)
+        assert set(entry) == {"sha", "record"}
+        assert entry["sha"] == sha(json.dumps(entry["record"], separators=(",", ":")))

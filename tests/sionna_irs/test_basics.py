@@ -137,6 +137,17 @@ def test_rates_and_errors_against_numpy():
             np.linalg.slogdet(full)[1] / math.log(2),
             rtol=1e-10,
         )
+        # Two dimensions of the batch, none, and a noise of each example.
+        two = metrics.equal_power_rate(tf.constant(g[:, None]), 0.3)
+        np.testing.assert_allclose(two[:, 0], np.linalg.slogdet(full)[1] / math.log(2), rtol=1e-10)
+        one = metrics.equal_power_rate(tf.constant(g[1]), 0.3)
+        np.testing.assert_allclose(one, two[1, 0], rtol=1e-12)
+        each = metrics.equal_power_rate(tf.constant(g), np.array([0.3, 1, 1, 1, 2]))
+        np.testing.assert_allclose(each[0], two[0, 0], rtol=1e-12)
+        with pytest.raises(ValueError, match="^no has shape"):
+            metrics.equal_power_rate(tf.constant(g), np.ones(4))
+    nested = metrics.sinr(np.stack([h] * 3, 1), np.stack([v] * 3, 1), no[:, None] + np.zeros(3))
+    np.testing.assert_allclose(nested[:, 2], metrics.sinr(h, v, tf.constant(no)), rtol=1e-12)
     error, power = metrics.nmse(tf.constant(h + 0.1), tf.constant(h))
     assert float(error) == pytest.approx(0.01 * h.size) and float(power) == pytest.approx(
         (np.abs(h) ** 2).sum()
@@ -156,6 +167,22 @@ def test_receive_sinr_against_numpy():
         expected = seen[:, k, k] / (seen[:, k, 1 - k] + noise)
         found = metrics.receive_sinr(w, h, tf.constant(0.2, tf.float64))[:, k]
         np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_stream_sinr_against_numpy():
+    """Two users of two streams behind coloured noise: every stream disturbs every other one."""
+    h, f, w = cplx(5, 2, 2, 3), cplx(5, 2, 3, 2), cplx(5, 2, 2, 2)
+    a = cplx(5, 2, 2, 2)
+    r_w = a @ a.conj().swapaxes(-1, -2)
+    found = metrics.stream_sinr(*map(tf.constant, (h, f, w)), 0.3, tf.constant(r_w)).numpy()
+    for k, stream in np.ndindex(2, 2):
+        row = w[:, k, :, stream].conj()[:, None]
+        seen = np.abs(row[:, None] @ h[:, k, None] @ f) ** 2  # [5, user, 1, stream]
+        noise = 0.3 * (row @ r_w[:, k] @ row.conj().swapaxes(-1, -2)).real[:, 0, 0]
+        own = seen[:, k, 0, stream]
+        np.testing.assert_allclose(
+            found[:, k, stream], own / (seen.sum((1, 2, 3)) - own + noise), rtol=1e-9
+        )
 
 
 @pytest.mark.parametrize("bits", [2, 4, 6, 8])

@@ -2,8 +2,8 @@
 
 Each mode is measured in a process of its own, so that its memory is its own:
 ``python -m link_sims.bench.yardsticks.executions NAME MODE``. Without arguments all experiments are
-measured, for hours, and ``link_sims/runs/executions.json`` is written, from which "auto" chooses; an
-interrupted measurement goes on.
+measured, for hours, and ``link_sims/runs/executions.json`` is written, from which "auto" chooses;
+an interrupted measurement goes on.
 """
 
 import datetime

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import sionna_irs as irs
+from sionna_irs.channel.graph import push, transfer
 
 RNG = np.random.default_rng(7)
 B, K, N, TX, RX = 3, 2, 4, 2, 3
@@ -89,3 +90,46 @@ def test_change_through_two_surfaces_is_refused_and_beside_each_other_it_adds():
     double = channel_of({**hops, "s1>s2": cplx(N, N)}, names)
     with pytest.raises(ValueError, match="'s1>s2' joins two surfaces"):
         double.compose_change(double.draw(B), change)
+
+
+def test_no_field_where_no_hop_starts_or_ends():
+    hop = tf.constant(cplx(N, TX))
+    assert transfer({("tx", "s1"): hop}, {"s1": tf.ones(N)}, "tx", "rx") is None
+    assert transfer({("s1", "rx"): hop}, {"s1": tf.ones(N)}, "tx", "rx") is None
+
+
+def test_surfaces_that_see_each_other_reflect_once_on_every_path():
+    """tx > a > b > rx beside tx > b > a > rx, and a third surface from which nothing leads on."""
+    hops = {pair: cplx(N, N) for pair in [("tx", "a"), ("tx", "b"), ("a", "b"), ("b", "a")]}
+    hops |= {("a", "rx"): cplx(N, N), ("b", "rx"): cplx(N, N), ("tx", "c"): cplx(N, N)}
+    theta = {name: np.exp(1j * RNG.uniform(0, 6, N)) for name in "abc"}
+
+    def path(*nodes):
+        field = np.eye(N)
+        for start, end in zip(nodes, nodes[1:], strict=False):
+            field = hops[start, end] @ field
+            field = theta[end][:, None] * field if end in theta else field
+        return field
+
+    paths = [("a",), ("b",), ("a", "b"), ("b", "a")]
+    expected = sum(path("tx", *between, "rx") for between in paths)
+    found = transfer(
+        {k: tf.constant(v) for k, v in hops.items()},
+        {k: tf.constant(v) for k, v in theta.items()}, "tx", "rx",
+    )  # fmt: skip
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_every_arrow_is_passed_once_where_there_are_no_circles():
+    names = [f"s{i}" for i in range(8)]
+    hops = {(a, b): 1 for i, a in enumerate(names) for b in names[i + 1 :]}
+    hops |= {("tx", name): 1 for name in names} | {(name, "rx"): 1 for name in names}
+    passed = []
+
+    def times(arrow, hop, theta, field):
+        passed.append(arrow)
+        return hop * theta * field
+
+    total = push(hops, dict.fromkeys(names, 1), "tx", "rx", times, lambda node, a, b: a + b)
+    assert total == 2**8 - 1  # a path for every choice of surfaces but none
+    assert sorted(passed) == sorted(arrow for arrow in hops if arrow[0] != "tx")
