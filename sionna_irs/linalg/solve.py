@@ -223,6 +223,9 @@ def hpd_logdet(a, method="auto"):
 def hpd_whitener(a):
     r"""Upper triangular T with :math:`T^HAT=I` for Hermitian positive definite A.
 
+    Where A is semidefinite, as the Gram matrix of beams that coincide, the columns of T that have
+    nothing of their own to add are zeros, and so are the diagonal entries of :math:`T^HAT`.
+
     Parameters
     ----------
     a : tf.Tensor, [..., n, n], real or complex
@@ -244,10 +247,19 @@ def hpd_whitener(a):
     0.5
     """
     a = square_matrix("a", a)
-    # Cholesky and triangular solves are right under XLA; slow there, which one call can bear.
-    root = tf.linalg.cholesky(a)
+    # Cholesky and triangular solves are right under XLA; slow there, which two calls can bear.
+    diagonal = tf.math.real(tf.linalg.diag_part(a))
+    load = 4 * a.shape[-1] * np.finfo(diagonal.dtype.as_numpy_dtype).eps * diagonal
+    pivots = tf.square(tf.math.real(tf.linalg.diag_part(tf.linalg.cholesky(tf.stop_gradient(a)))))
+    definite = tf.reduce_all(pivots > load, -1)  # a failure is not a number
+    loaded = diagonal + tf.where(diagonal > 0, load, tf.ones_like(load))
+    loaded = tf.linalg.set_diag(a, tf.cast(loaded, a.dtype))
+    root = tf.linalg.cholesky(tf.where(definite[..., None, None], a, loaded))
     eye = tf.zeros_like(a) + tf.eye(a.shape[-1], dtype=a.dtype)
-    return tf.linalg.adjoint(tf.linalg.triangular_solve(root, eye))
+    t = tf.linalg.adjoint(tf.linalg.triangular_solve(root, eye))
+    pivots = tf.square(tf.math.real(tf.linalg.diag_part(root)))
+    own = definite[..., None] | (pivots > 4 * load) & (diagonal > 0)
+    return t * tf.cast(own, t.dtype)[..., None, :]
 
 
 def ridge_pinv(h, ridge=0.0, method="auto"):

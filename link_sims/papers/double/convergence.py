@@ -23,7 +23,7 @@ class Config(common.DoubleConfig):
     k_factor: Annotated[float, Field(ge=0)] = 1.0
     tx_power_dbm: float = 20.0
     num_iter: link_sims.PositiveInt = 300
-    num_rounds: link_sims.PositiveInt = 11
+    num_rounds: Annotated[int, Field(ge=2, le=10**6)] = 11
 
 
 PROFILES = {

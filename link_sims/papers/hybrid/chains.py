@@ -14,6 +14,7 @@ from .users import (
     learned_at,
     orderings,
     ratio_claim,
+    sizes_of,
 )
 
 TRAINED_AT = (4, 8, 12, 16)
@@ -22,7 +23,7 @@ TRAINED_AT = (4, 8, 12, 16)
 class Config(SizesConfig):
     """Two users of two streams; the number of pilots stays."""
 
-    chain_grid: link_sims.IntGrid = list(TRAINED_AT)
+    chain_grid: sizes_of(*TRAINED_AT) = list(TRAINED_AT)
 
 
 chains = link_sims.Experiment(

@@ -10,7 +10,7 @@ import link_sims
 
 from . import common
 from .common import JOINT, KNOWN, RLS_SCA
-from .users import SizesConfig
+from .users import SizesConfig, sizes_of
 
 ITERATIONS, LAYERS, SLOTS = "rate over iterations", "rate over layers", "rate over slots"
 MATCHED, RANDOM, REFERENCE = "SCA, matched start", "SCA, random start", "reference"
@@ -19,10 +19,13 @@ ITERATIONS_AT, LONG_AT = (5, 10, 20, 30, 40, 50, 80), (20, 30, 40, 50)
 BASE = 4  # layers in front of which slots are counted
 
 
+COMPUTED_AT = sorted({*LAYERS_AT, *SLOTS_AT, *ITERATIONS_AT, *LONG_AT})
+
+
 class Config(SizesConfig):
     """`depth` joins the axes of all panels; a reference takes the iterations and slots below."""
 
-    depth: link_sims.IntGrid = sorted({*LAYERS_AT, *SLOTS_AT, *ITERATIONS_AT, *LONG_AT})
+    depth: sizes_of(*COMPUTED_AT) = COMPUTED_AT
     num_steps: link_sims.PositiveInt = 700
     reference_iterations: link_sims.PositiveInt = 120
     reference_slots: link_sims.PositiveInt = 50

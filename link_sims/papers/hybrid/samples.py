@@ -5,7 +5,7 @@ from link_sims.results import intervals
 
 from . import common
 from .common import BLACK_BOX, JOINT, RATE, RLS_SCA
-from .users import SizesConfig, apart, ratio_claim
+from .users import SizesConfig, apart, ratio_claim, sizes_of
 
 UNFOLDED_AT, BLACK_BOX_AT = (200, 500, 1000), (2000, 5000, 10_000)
 
@@ -13,7 +13,7 @@ UNFOLDED_AT, BLACK_BOX_AT = (200, 500, 1000), (2000, 5000, 10_000)
 class Config(SizesConfig):
     """Every training takes the same number of steps, whatever the size of its set."""
 
-    sample_grid: link_sims.IntGrid = [*UNFOLDED_AT, *BLACK_BOX_AT]
+    sample_grid: sizes_of(*UNFOLDED_AT, *BLACK_BOX_AT) = [*UNFOLDED_AT, *BLACK_BOX_AT]
     num_steps: link_sims.PositiveInt = 500
 
 

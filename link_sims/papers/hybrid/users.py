@@ -7,6 +7,9 @@ estimator and precoder together ("joint"); the black box takes all at once.
 """
 
 import math
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 import link_sims
 from link_sims.results.claims import Value
@@ -30,6 +33,18 @@ SHARES = {
 }
 
 
+def sizes_of(*trained):
+    """Type of a grid of sizes, of those for which there is a training."""
+
+    def check(grid):
+        for size in grid:
+            if size not in trained:
+                raise ValueError(f"there is no training at {size}, but at {list(trained)}")
+        return grid
+
+    return Annotated[link_sims.IntGrid, AfterValidator(check)]
+
+
 class SizesConfig(common.TrainedConfig):
     """Trainings for every size take few steps; without `retrain` the starts are compared."""
 
@@ -46,7 +61,7 @@ class SizesConfig(common.TrainedConfig):
 class Config(SizesConfig):
     """Grids of users; the reading has slots, iterations and pilot gain of its own."""
 
-    user_grid: link_sims.IntGrid = list(COUNTS)
+    user_grid: sizes_of(*COUNTS) = list(COUNTS)
     reading_slots: link_sims.PositiveInt = 80
     reading_iterations: link_sims.PositiveInt = 40
     reading_gain_db: float = 10.0

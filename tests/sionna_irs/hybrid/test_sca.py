@@ -301,6 +301,34 @@ def test_reduction_is_exact():
     np.testing.assert_allclose(mean_rate(h, r_w, design), nulling_rate(h, r_w, gram), rtol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_whitener_of_beams_that_coincide(dtype):
+    """Semidefinite Gram matrices: of a beam twice, of one that others make up, of a silent one."""
+    f = cplx(np.random.default_rng(5), 8, 5)
+    twice, made_up, silent = f.copy(), f.copy(), f.copy()
+    twice[:, 3], made_up[:, 2], silent[:, 0] = f[:, 1], f[:, 0] - 2j * f[:, 1], 0
+    many = np.stack([f, twice, made_up, silent]).astype(dtype)
+    t = hpd_whitener(many.conj().swapaxes(-1, -2) @ many).numpy()
+    expected = np.ones([4, 5])
+    expected[1, 3] = expected[2, 2] = expected[3, 0] = 0
+    white = many @ t
+    white = white.conj().swapaxes(-1, -2) @ white
+    tolerance = 2e-3 if dtype == np.complex64 else 1e-9
+    np.testing.assert_allclose(white, np.apply_along_axis(np.diag, 1, expected), atol=tolerance)
+    np.testing.assert_array_equal(t[expected[:, None] + np.zeros([4, 5, 5]) == 0], 0)
+
+
+def test_sca_with_coinciding_beams_serves_by_the_others():
+    """A second chain with the phases of the first one adds nothing, and takes nothing."""
+    rng = np.random.default_rng(6)
+    h, f_rf = cplx(rng, 2, 2, 8), np.exp(1j * rng.uniform(0, 6, [8, 3]))
+    rates = []
+    for beams in (f_rf, np.concatenate([f_rf, f_rf[:, :1]], 1)):
+        design = SCA(1, num_iter=20, **DOUBLE)(h @ beams, eyes(2, 2), adjoint(beams) @ beams, 0.1)
+        rates.append(mean_rate(h @ beams, eyes(2, 2), design, 0.1))
+    np.testing.assert_allclose(rates[1], rates[0], rtol=2e-2)  # from another start
+
+
 def test_column_space_and_whitener():
     rng = np.random.default_rng(11)
     a = cplx(rng, 3, 7, 2) @ cplx(rng, 3, 2, 9)
