@@ -330,7 +330,7 @@ def queue(
 def bench(
     name: Annotated[
         str | None,
-        typer.Argument(help="One yardstick, or an experiment; with --export, one case."),
+        typer.Argument(help="One yardstick; with --export, one case."),
     ] = None,
     export: Annotated[
         pathlib.Path | None,
@@ -338,7 +338,7 @@ def bench(
     ] = None,
     as_json: Json = False,
 ):
-    """Measure the yardsticks of speed; for an experiment, graph against XLA."""
+    """Measure the yardsticks of speed."""
     if export is not None:
         from .bench.export import export as write
 

@@ -1,6 +1,10 @@
-"""Yardsticks of speed: ratios measured in one process; graph against XLA for an experiment."""
+"""Yardsticks of speed: ratios measured in one process."""
+
+import importlib
 
 from ..errors import UserError
+from ..experiment import Config
+from ..runs import backend
 
 __all__ = ["YARDSTICKS", "measure"]
 
@@ -23,29 +27,9 @@ YARDSTICKS = {
 
 
 def measure(name):
-    """{text: (value, unit)} of a yardstick, or of an experiment in graphs and in XLA.
-
-    Raises
-    ------
-    UserError
-        For a name that is neither.
-    """
-    import importlib
-
-    from ..experiment import Config
-    from ..runs import backend
-
-    if name in YARDSTICKS:
-        backend.start(Config())
-        module, function = YARDSTICKS[name]
-        return getattr(importlib.import_module(f".yardsticks.{module}", __package__), function)()
-    from ..registry import all_experiments
-    from .yardsticks import executions
-
-    experiment = all_experiments().get(name)
-    if experiment is None or not (experiment.sweep_run or experiment.recursions):
-        raise UserError(
-            f"NAME = {name}: one of {', '.join(YARDSTICKS)} or an experiment with a sweep or a "
-            "recursion is needed"
-        )
-    return executions.rows(name, executions.compare(name))
+    """{text: (value, unit)} of a yardstick; UserError for another name."""
+    if name not in YARDSTICKS:
+        raise UserError(f"NAME = {name}: one of {', '.join(YARDSTICKS)} is needed")
+    backend.start(Config())
+    module, function = YARDSTICKS[name]
+    return getattr(importlib.import_module(f".yardsticks.{module}", __package__), function)()

@@ -1,8 +1,6 @@
 """TensorFlow, started quietly and set up for a run."""
 
 import contextlib
-import functools
-import json
 import os
 import pathlib
 import platform
@@ -13,7 +11,6 @@ from ..fields import check_size
 
 __all__ = [
     "EXECUTIONS",
-    "EXECUTION_TABLE",
     "check_execution",
     "choose_execution",
     "device",
@@ -23,11 +20,6 @@ __all__ = [
 ]
 
 EXECUTIONS = ("auto", "graph", "xla", "eager")
-# Measured by bench/yardsticks/executions.py: what a run of every experiment takes in graphs and in XLA.
-EXECUTION_TABLE = pathlib.Path(__file__).with_name("executions.json")
-# What the mode that an experiment does not ask for may take of the time of the one that it asks
-# for: runs end early, points differ in size, and machines differ. At 0.72 whole runs took longer.
-_WORTH_IT = 0.7
 
 
 @contextlib.contextmanager
@@ -85,29 +77,12 @@ def check_execution(execution):
 
 
 def choose_execution(execution, experiment):
-    """ "graph", "xla" or "eager": "auto" takes XLA on GPUs.
-
-    On a CPU it takes what the experiment says, unless the other was measured clearly faster.
-    """
+    """ "graph", "xla" or "eager": "auto" takes XLA on GPUs, else what the experiment says."""
     if check_execution(execution) != "auto":
         return execution
     import tensorflow as tf
 
-    if tf.config.list_physical_devices("GPU"):
-        return "xla"
-    found = _measured().get(experiment.name) if experiment.source is None else None
-    if not found or not all(found.values()):
-        return experiment.execution_cpu
-    own = experiment.execution_cpu
-    other = "graph" if own == "xla" else "xla"
-    faster = found[other]["total_s"] < _WORTH_IT * found[own]["total_s"]
-    return other if faster else own
-
-
-@functools.cache
-def _measured():
-    """{experiment: {mode: what its run takes}} on a CPU."""
-    return json.loads(EXECUTION_TABLE.read_text())["cpu"] if EXECUTION_TABLE.exists() else {}
+    return "xla" if tf.config.list_physical_devices("GPU") else experiment.execution_cpu
 
 
 def num_cores():

@@ -1,9 +1,7 @@
-"""How a yardstick is timed."""
+"""How long a call takes."""
 
 import statistics
 import time
-
-_MAX_COUNT = 64
 
 
 def milliseconds(function, repeats=7):
@@ -18,17 +16,3 @@ def milliseconds(function, repeats=7):
 
     run()
     return statistics.median(run() for _ in range(repeats))
-
-
-def timed(run):
-    """(seconds of the first call, which compiles; seconds of a unit after it) of ``run(count)``."""
-    start = time.perf_counter()
-    run(1)
-    first, count = time.perf_counter() - start, 1
-    while True:
-        start = time.perf_counter()
-        run(count)
-        seconds = time.perf_counter() - start
-        if seconds > 0.5 or count == _MAX_COUNT:
-            return first, seconds / count
-        count = min(_MAX_COUNT, 4 * count)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from programs import programs
 
-from link_sims.bench.programs import programs
 from link_sims.registry import all_experiments
 from link_sims.runs import backend
 

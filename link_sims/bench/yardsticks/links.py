@@ -1,9 +1,10 @@
 """Links that also travel as modules, here by TensorFlow itself: samples per second."""
 
-from ...runs.timing import timed
-from .executions import MODES
+import time
 
 _FACTORS = (1, 8)
+_MODES = {"graph": "graph", "xla": "XLA"}
+_MAX_COUNT = 64
 
 
 def links():
@@ -17,9 +18,9 @@ def links():
         experiment = find(case.experiment)
         for size in (factor * case.batch_size for factor in _FACTORS):
             samples, what = (1, "steps") if case.recursion else (size, case.what)
-            for mode, word in MODES.items():
+            for mode, word in _MODES.items():
                 with plain_graphs(mode == "graph"):
-                    _, seconds = timed(_program(experiment, case, size, mode))
+                    seconds = _warm(_program(experiment, case, size, mode))
                 found[f"{name}, batch {size}, {word}"] = samples / seconds, f"{what}/s"
     return found
 
@@ -38,3 +39,16 @@ def _program(experiment, case, size, mode):
     state, advance = begin(config, experiment.recursions[case.recursion], config.seed, [])
     stepper = Advance(advance, case.recursion, config.seed, state, mode)
     return lambda count: stepper(state, 0, count)[1].numpy()
+
+
+def _warm(run):
+    """Seconds of a unit of ``run(count)`` after the first call, which compiles."""
+    run(1)
+    count = 1
+    while True:
+        start = time.perf_counter()
+        run(count)
+        seconds = time.perf_counter() - start
+        if seconds > 0.5 or count == _MAX_COUNT:
+            return seconds / count
+        count = min(_MAX_COUNT, 4 * count)

@@ -33,6 +33,7 @@ class Config(common.PrecodingConfig):
 coded = link_sims.Experiment(
     "precoding/coded-bler",
     title="16-QAM with a code of rate 1/2 to 12 users, 32 antennas, the room",
+    execution_cpu="xla",
     config=Config,
     profiles={
         "smoke": {"tx_power_dbm": [-20], "num_users": 4, "batch_size": 4, "max_units": 2,

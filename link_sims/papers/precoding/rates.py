@@ -144,7 +144,9 @@ def draw_shares(results, figure):
     figure.suptitle(results.experiment.title, fontsize=8)
 
 
-def make(name, title, answers, axis, label, trainings, smoke, **changes):
+def make(
+    name, title, answers, axis, label, trainings, smoke, execution_cpu="graph", **changes
+):  # fmt: skip
     """One figure; curves carry the power where the axis does not."""
     experiment = link_sims.Experiment(
         name,
@@ -161,6 +163,7 @@ def make(name, title, answers, axis, label, trainings, smoke, **changes):
         },
         metrics={**common.METRICS, **common.TRAINING_METRICS},
         x_label=label,
+        execution_cpu=execution_cpu,
     )  # fmt: skip
 
     for curve, points in trainings.items():
@@ -210,6 +213,7 @@ mismatch = make(
     label="users K",
     trainings={CALIBRATED: (4, 8, 16)},
     smoke={"num_users": [8]},
+    execution_cpu="xla",
     num_ant=[64],
     num_users=[2, 4, 8, 12, 16],
     power_dbm=[5],

@@ -33,6 +33,7 @@ class Config(common.TrainedConfig):
 structured = link_sims.Experiment(
     "precoding/structured-training",
     title="Structured precoder: one training for all sizes and powers",
+    execution_cpu="xla",
     config=Config,
     profiles={
         "smoke": {"power_dbm": [-10], "stride": 10, "batch_size": 3, "max_units": 2,
@@ -161,6 +162,7 @@ class TransferConfig(common.PrecodingConfig):
 transfer = link_sims.Experiment(
     "precoding/ray-traced",
     title="32 antennas, 8 users: by images of the walls and by the ray tracer",
+    execution_cpu="xla",
     config=TransferConfig,
     profiles={
         "smoke": {"power_dbm": [-10], "stride": 20, "batch_size": 4, "max_units": 2},

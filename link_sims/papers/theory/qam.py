@@ -173,6 +173,7 @@ rayleigh = link_sims.Experiment(
     profiles=FADING_PROFILES,
     metrics=SER,
     x_label="mean Es/N0 [dB]",
+    execution_cpu="xla",
 )
 rayleigh.sweep(x="es_n0_db")(lambda cfg, trained: _mrc_step(cfg))
 rayleigh.table(_mrc_theory)
@@ -193,6 +194,7 @@ mrc = link_sims.Experiment(
     profiles=FADING_PROFILES,
     metrics=SER,
     x_label="mean Es/N0 per antenna [dB]",
+    execution_cpu="xla",
 )
 mrc.sweep(x="es_n0_db")(lambda cfg, trained: _mrc_step(cfg))
 mrc.table(_mrc_theory)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..runs.executors.worker import Units
-from ..runs.recursion import Advance, begin
+from link_sims.runs.executors.worker import Units
+from link_sims.runs.recursion import Advance, begin
 
 __all__ = ["Program", "programs"]
 
