@@ -1,8 +1,17 @@
 """Fixtures of the runner's tests."""
 
 import pathlib
+import sys
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def precision():
+    """A run sets Sionna's precision for its process: the next test has its own again."""
+    yield
+    if "sionna.phy" in sys.modules:
+        sys.modules["sionna.phy"].config.precision = "single"
 
 
 @pytest.fixture

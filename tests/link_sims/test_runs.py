@@ -275,11 +275,10 @@ def test_simulate_counts_bits_and_blocks(tmp_path):
 _CHILD = """
 import os, pathlib, sys
 sys.path.insert(0, sys.argv[1])
-from link_sims import runner
 from link_sims.registry import find
+from link_sims.runs import backend, recursion, runner, sweep
 tiny = find(sys.argv[1] + "/tiny.py:tiny")
 config = tiny.resolve("cpu", {"max_units": 400, "num_steps": 60})
-from link_sims import backend, recursion, sweep
 backend.start(config)
 sweep._SECONDS_PER_GROUP = 0.004   # many small groups: many moments to die at
 recursion._SECONDS_PER_CHECKPOINT = 0.0

@@ -419,7 +419,7 @@ def test_rayleigh_many(mode, num_users):
     check_rayleigh(num_users, 1400, mode)
 
 
-FACTORS = np.array([1, 2.0**-40, 1e-30, 1e30, 0])[:, None, None]
+GAINS = np.array([1, 2.0**-40, 1e-30, 1e30, 0])[:, None, None]
 
 
 def of_two_hops(theta):
@@ -427,7 +427,7 @@ def of_two_hops(theta):
     rng = np.random.default_rng(3)
     direct, first, second = (
         (rng.standard_normal(s) + 1j * rng.standard_normal(s)) * gain
-        for s, gain in (((2, 4), FACTORS), ((2, 6), FACTORS**0.5), ((6, 4), FACTORS**0.5))
+        for s, gain in (((2, 4), GAINS), ((2, 6), GAINS**0.5), ((6, 4), GAINS**0.5))
     )
     h = (tf.constant(x, tf.complex64) for x in (direct, first, second))
     direct, first, second = h
