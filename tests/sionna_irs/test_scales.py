@@ -67,8 +67,9 @@ def gradient(estimator, y, no):
     with tf.GradientTape() as tape:
         tape.watch(y)
         h_hat, err_var = estimator(y, no)
-        # In units of the observation: its own square may be out of range.
-        loss = tf.reduce_sum(tf.abs(h_hat) / (tf.reduce_max(tf.abs(y)) + 1e-30))
+        # In units of the observation, whose own square may be out of range, here as well.
+        unit = tf.stop_gradient(tf.reduce_max(tf.abs(y))) + 1e-30
+        loss = tf.reduce_sum(tf.abs(h_hat) / unit)
     return h_hat, err_var, tape.gradient(loss, y)
 
 
