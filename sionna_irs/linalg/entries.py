@@ -1,4 +1,4 @@
-"""Products and inverses of very small matrices, written out entry by entry.
+"""Inverses of very small matrices, written out entry by entry.
 
 A matrix is a nested list of (real, imaginary) pairs, each a tensor over the batch. Under XLA on the
 CPU these straight lines of arithmetic are several times faster than batched products and loops
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from .solve import pivot_floor
 
-__all__ = ["inverse_of_entries", "join_entries", "multiply_entries", "split_entries"]
+__all__ = ["inverse_of_entries", "join_entries", "split_entries"]
 
 
 def split_entries(a):
@@ -52,11 +52,6 @@ def _sum(entries):
     for entry in rest:
         total = _add(total, entry)
     return total
-
-
-def multiply_entries(a, b):
-    """A B of entries."""
-    return [[_sum(map(_times, row, column)) for column in zip(*b, strict=True)] for row in a]
 
 
 def inverse_of_entries(a, at_least=None):

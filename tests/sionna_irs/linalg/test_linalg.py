@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from sionna_irs import linalg
 from sionna_irs.linalg import decompose
+from sionna_irs.linalg.entries import inverse_of_entries, join_entries, split_entries
 from sionna_irs.modes import in_graph
 
 RNG = np.random.default_rng(1)
@@ -306,3 +307,20 @@ def test_banned_operations():
             text = re.sub(r"(?s)\ndef _(eig|svd)_kernel.*?(?=\n\n\n)", "", path.read_text())
             hits = banned.findall(text)
             assert not hits, f"{path.name}: {hits}"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("at_least", [None, 0.5])
+def test_entries_against_numpy(n, at_least):
+    a = hpd(n) + np.eye(n)
+    entries = split_entries(tf.constant(np.moveaxis(a, 0, -1)))
+    found = join_entries(inverse_of_entries(entries, at_least))
+    np.testing.assert_allclose(np.moveaxis(found.numpy(), -1, 0), np.linalg.inv(a), atol=1e-13)
+
+
+def test_entries_of_a_singular_matrix_take_the_smallest_eigenvalue_that_is_known():
+    # Ones, whose second pivot is exactly zero: A = L diag(1, 0) L^H becomes L diag(1, 1/4) L^H.
+    found = join_entries(
+        inverse_of_entries(split_entries(tf.ones([2, 2, 1], tf.complex128)), at_least=0.25)
+    )
+    np.testing.assert_allclose(found.numpy()[..., 0], [[5, -4], [-4, 4]], rtol=1e-13)
