@@ -1,0 +1,1 @@
+"""One run: recursions, table and sweep, the folder that survives, who computes."""
