@@ -21,6 +21,13 @@ def test_values_against_a_range(value, low, high, expected):
         assert Value(10**value, 10**low, 10**high).within_db(10.0, 3.0).holds is expected
 
 
+def test_decibels():
+    verdict = Value(2.0, 1.0, 4.0).within_db(3, 3.1)
+    assert verdict.holds is True and verdict.measured == "3.01 dB [0, 6.021]"
+    assert Value(2.0, 1.0, 4.0).within_db(3, 3).holds is None
+    assert Value(1.0, 0.0, 4.0).within_db(3, 5).measured == "0 dB [-inf, 6.021]"
+
+
 def test_ranges_hold_their_ends():
     assert Value(1.5, 1.0, 2.0).within(1.5, 0.5).holds is True
     assert Value(1.5, 1.0, 2.0).less(2.0).holds is True

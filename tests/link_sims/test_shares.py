@@ -171,6 +171,8 @@ def test_notes():
         points = {0.0: of_size(20, *[certain] * 4), 5.0: D[5.0]}
         (dependent,) = notes(results_of({"bler": points}))
         assert "10 units count" in dependent and "at x = 5)" in dependent
+    (dependent,) = notes(results_of({"bler": D}))
+    assert "10 units count as 9.9 trials (bler/c at x = 5)" in dependent
     (unseen,) = notes(results_of({"bler": E}))
     assert unseen.startswith("every unit of bler/c is all or nothing: nothing shows whether its")
     assert 'independent="units" gives [0, 0.308] at x = 0 in place of [0, 0.0183]' in unseen
@@ -179,6 +181,9 @@ def test_notes():
     assert notes(results_of({"ber": BITS})) == []
     assert notes(results_of({"bler": {0.0: of_size(1, *[0] * 10)}})) == []
     assert len(notes(results_of({"bler": {0.0: of_size(2, *[0] * 10)}}))) == 1
+    assert len(notes(results_of({"bler": {0.0: [(0, 1), *of_size(20, *[0] * 9)]}}))) == 1
+    # Some units without an error are no sign of anything.
+    assert notes(results_of({"bler": {0.0: of_size(50, 0, 1, 2, 1, 0, 1, 2, 1)}})) == []
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.2, 1.0, RHO])
