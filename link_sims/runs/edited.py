@@ -1,7 +1,7 @@
 """What follows where code has changed since the units of a run folder were computed."""
 
-from . import digests
 from ..errors import UserError
+from . import digests
 
 __all__ = ["admit", "made_by_other_code"]
 

@@ -7,8 +7,8 @@ import time
 import numpy as np
 
 from ..errors import UserError
-from ..training.replicas import tracing
 from ..results.results import window_ends
+from ..training.replicas import tracing
 from ..training.tensorboard import EventLog
 
 __all__ = ["Advance", "begin", "run_recursion"]

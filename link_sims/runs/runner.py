@@ -9,13 +9,13 @@ import os
 import pathlib
 import time
 
-from . import digests, edited, records
-from ..results.claims import Verdict
 from ..errors import UserError
+from ..results.claims import Verdict
 from ..results.notes import notes
-from .progress import Progress
-from ..training.replicas import check_replicas, replicated
 from ..results.results import Results, window_ends
+from ..training.replicas import check_replicas, replicated
+from . import digests, edited, records
+from .progress import Progress
 from .store import RunFolder, codes_of, read_identity, read_log, set_aside, write_atomic
 from .sweep import run_sweep
 

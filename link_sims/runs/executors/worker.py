@@ -132,8 +132,8 @@ class Worker:
             return _portable(error)
 
     def _load(self):
-        from .. import backend
         from ...registry import find
+        from .. import backend
 
         experiment = find(self._job.name)
         config = experiment.resolve("cpu", self._job.config)
