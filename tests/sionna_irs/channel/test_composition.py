@@ -133,3 +133,16 @@ def test_every_arrow_is_passed_once_where_there_are_no_circles():
     total = push(hops, dict.fromkeys(names, 1), "tx", "rx", times, lambda node, a, b: a + b)
     assert total == 2**8 - 1  # a path for every choice of surfaces but none
     assert sorted(passed) == sorted(arrow for arrow in hops if arrow[0] != "tx")
+
+
+@pytest.mark.parametrize(
+    "hops, surfaces, message",
+    [
+        (3, {}, "hops = 3; a dict is needed"),
+        ({"tx>rx": cplx(RX, TX)}, [], r"surfaces = \[\]; a dict is needed"),
+        ({"tx>rx": cplx(RX, TX)}, {"s1": 3}, "surfaces.'s1'. = 3; a Surface such as IdealPhases"),
+    ],
+)
+def test_what_is_no_graph(hops, surfaces, message):
+    with pytest.raises(TypeError, match=message):
+        irs.SurfaceChannel(hops, surfaces)
