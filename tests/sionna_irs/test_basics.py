@@ -237,3 +237,10 @@ def test_wrong_qam():
 def test_snr_takes_whole_numbers_and_tensors():
     assert float(irs.snr_db_to_no(10)) == pytest.approx(0.1)
     assert irs.snr_db_to_no(tf.constant([0.0, -10.0])).numpy() == pytest.approx([1, 10])
+
+
+def test_nmse_of_channels_that_are_not_there():
+    """0 where nothing is estimated as nothing, infinity where anything else is."""
+    h = tf.zeros([2, 3], tf.complex64)
+    assert float(irs.metrics.nmse_per_sample(h, h)[0]) == 0
+    assert float(irs.metrics.nmse_per_sample(h + 1e-3, h)[0]) == np.inf
