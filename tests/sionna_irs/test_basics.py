@@ -242,5 +242,29 @@ def test_snr_takes_whole_numbers_and_tensors():
 def test_nmse_of_channels_that_are_not_there():
     """0 where nothing is estimated as nothing, infinity where anything else is."""
     h = tf.zeros([2, 3], tf.complex64)
-    assert float(irs.metrics.nmse_per_sample(h, h)[0]) == 0
-    assert float(irs.metrics.nmse_per_sample(h + 1e-3, h)[0]) == np.inf
+    assert float(metrics.nmse_per_sample(h, h)[0]) == 0
+    assert float(metrics.nmse_per_sample(h + 1e-3, h)[0]) == np.inf
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_streams_against_their_definition(coloured):
+    """Stream by stream from the received powers, scaled combiners, noise of any colour."""
+    batch, users, m, n, streams, no, base = 2, 3, 4, 5, 2, 0.3, 3.0
+    h, f, w = cplx(batch, users, m, n), cplx(batch, users, n, streams), cplx(batch, users, m, 2)
+    root = cplx(batch, users, m, m) if coloured else np.eye(m) * np.ones([batch, users, 1, 1])
+    r_w = root @ root.conj().swapaxes(-1, -2)
+    sinr = np.zeros([batch, users, streams])
+    for b, k, s in np.ndindex(*sinr.shape):
+        row = w[b, k, :, s].conj() @ h[b, k]
+        powers = np.abs(np.einsum("n,vnj->vj", row, f[b])) ** 2
+        noise = no * (w[b, k, :, s].conj() @ r_w[b, k] @ w[b, k, :, s]).real
+        sinr[b, k, s] = powers[k, s] / (powers.sum() - powers[k, s] + noise)
+    arguments = [tf.constant(x) for x in (h, f, w)]
+    settings = {"r_w": tf.constant(r_w)} if coloured else {}
+    found = metrics.stream_sinr(*arguments, no, **settings)
+    np.testing.assert_allclose(found, sinr, rtol=1e-12)
+    rate = metrics.stream_rate(*arguments, no, base=base, **settings)
+    np.testing.assert_allclose(rate, np.log1p(sinr).sum((1, 2)) / np.log(base), rtol=1e-12)
+    for wrong in (1.0, 0.5, math.inf):
+        with pytest.raises(ValueError, match="a finite number above 1 is needed"):
+            metrics.stream_rate(*arguments, no, base=wrong)
