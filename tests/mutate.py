@@ -28,6 +28,7 @@ TESTS = {  # module -> its tests
     "link_sims.results.notes": [f"{RUNNER}/test_shares.py"],
     "link_sims.runs.store": [f"{RUNNER}/test_store.py"],
     "link_sims.runs.recursion": [
+        f"{RUNNER}/test_recursion.py",
         f"{RUNNER}/test_runs.py::test_recursion_resumes_after_a_crash_at_every_record",
         f"{RUNNER}/test_runs.py::test_trained_states_reach_the_sweep",
         f"{RUNNER}/test_runs.py::test_a_recursion_starts_from_another_of_its_seed",
