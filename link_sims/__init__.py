@@ -12,6 +12,8 @@ _EXPORTS = {
         "experiment": "Config Experiment Metric row",
         "fields": "Distance EvenBits Grid IntGrid LearningRate PhaseBits PositiveFloat PositiveInt",
         "errors": "UserError",
+        "lazy": "tf",
+        "results.measured": "measured",
         "results.results": "Results",
         "runs.runner": "run",
         "simulate": "simulate",

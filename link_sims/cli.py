@@ -135,7 +135,7 @@ def show(
 
     experiment = find(name)
     config = experiment.resolve(profile, _changes(sets, None)).model_dump()
-    claims = [{"text": c.text, "source": c.source, "expect": c.expect} for c in experiment.claims]
+    claims = [claim.declared() for claim in experiment.claims]
     if as_json:
         print(json.dumps({"name": experiment.name, "config": config, "claims": claims}, indent=1))
         return
@@ -147,7 +147,9 @@ def show(
         print(f"  {key} = {json.dumps(value)}")
     print("claims:")
     for claim in claims:
-        print(f"  {claim['text']} (expected: {claim['expect']}; {claim['source']})")
+        print(
+            f"  {claim['text']} (expected: {claim['expect']}; {claim['kind']}: {claim['source']})"
+        )
 
 
 @app.command()
@@ -295,9 +297,8 @@ def verify(
             contradicts = verdict.contradicts(claim.expect)
             failed |= contradicts
             report.append(
-                {"experiment": experiment.name, "claim": claim.text, "source": claim.source,
-                 "expect": claim.expect, "verdict": verdict.word, "measured": verdict.measured,
-                 "other_code": other}
+                {"experiment": experiment.name, **claim.declared(), "verdict": verdict.word,
+                 "measured": verdict.measured, "other_code": other}
             )  # fmt: skip
             if not as_json:
                 mark = "FAIL" if contradicts else "?" if verdict.holds is None else "ok"
@@ -305,7 +306,7 @@ def verify(
                 found += " (made by other code)" if other else ""
                 print(f"{mark:4} {experiment.name}: {claim.text}")
                 print(f"     expected: {claim.expect}; {found}")
-                print(f"     source: {claim.source}")
+                print(f"     {claim.kind}: {claim.source}")
     if as_json:
         print(json.dumps(report, indent=1))
     raise typer.Exit(1 if failed else 0)

@@ -14,6 +14,9 @@ from .fields import check_code, check_range, check_size, plain, range_of
 __all__ = ["Claim", "Config", "Experiment", "Metric", "row"]
 
 
+EXPECTATIONS = ("holds", "does-not-hold", "open")
+KINDS = ("published", "theory", "ours")
+
 # Refused keys that an error names.
 _MAX_ITEMS = 3
 
@@ -139,12 +142,17 @@ METRICS = {
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A published number or ordering, and the check that judges it."""
+    """What a reader can check, where it stands, and the check that judges it."""
 
     text: str
     source: str
     expect: Literal["holds", "does-not-hold", "open"]
     check: Callable
+    kind: Literal["published", "theory", "ours"]
+
+    def declared(self):
+        """All but the check."""
+        return {name: getattr(self, name) for name in ("text", "kind", "source", "expect")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -315,11 +323,52 @@ class Experiment:
         self.draw = draw
         return draw
 
-    def claim(self, text, *, source, expect, check):
-        """Add a claim: ``check(results)`` returns a verdict (:mod:`link_sims.results.claims`)."""
-        if expect not in ("holds", "does-not-hold", "open"):
-            raise ValueError(f"expect = {expect!r}; 'holds', 'does-not-hold' or 'open' is needed")
-        self.claims.append(Claim(text, source, expect, check))
+    def published(self, source, checks, expect="holds"):
+        """Claims of a paper, with its figure or table: {text: check}, see :meth:`claim`."""
+        self._claims("published", source, checks, expect)
+
+    def theory(self, source, checks, expect="holds"):
+        """Claims that a closed form makes, with its source: {text: check}, see :meth:`claim`."""
+        self._claims("theory", source, checks, expect)
+
+    def ours(self, source, checks, expect="holds"):
+        """Claims that this software stands for: {text: check}, see :meth:`claim`."""
+        self._claims("ours", source, checks, expect)
+
+    def _claims(self, kind, source, checks, expect):
+        for text, check in checks.items():
+            self.claim(text, source=source, expect=expect, check=check, kind=kind)
+
+    def claim(self, text, *, source, check, expect="holds", kind="ours"):
+        """Add a claim.
+
+        Parameters
+        ----------
+        text : str
+            What is claimed.
+        source : str
+            Where a reader finds it.
+        check : callable
+            ``check(results)`` returns a verdict, such as
+            ``link_sims.measured.paired("nmse", "CENAS", "Bayes", x=0).within_db(0.15)``.
+        expect : "holds", "does-not-hold" or "open"
+        kind : "published", "theory" or "ours"
+            A paper's number or ordering; a closed form; what this software stands for.
+
+        Raises
+        ------
+        ValueError
+            When a word is none of these, the source is empty or the check is no verdict.
+        """
+        words = {"expect": (expect, EXPECTATIONS), "kind": (kind, KINDS)}
+        for name, (word, known) in words.items():
+            if word not in known:
+                raise ValueError(f"{name} = {word!r}; one of {', '.join(known)} is needed")
+        if not source:
+            raise ValueError(f"claim {text!r}: a source that a reader can open is needed")
+        if not getattr(check, "is_verdict", True):
+            raise ValueError(f"claim {text!r}: its check ends in no verdict, such as .less(1)")
+        self.claims.append(Claim(text, source, expect, check, kind))
 
 
 def _explain(error, config):

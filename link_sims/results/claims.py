@@ -53,8 +53,26 @@ def _few(units):
     return "" if units is None or units >= _MIN_DIFFERING else f"; only {units} units differ"
 
 
+def _more_units(low, value, high, bottom, top):
+    """How many times the units would decide, by the square root law."""
+    half = max(high - value, value - low)
+    gap = min(abs(value - end) for end in (bottom, top))
+    if not 0 < half < math.inf or not 0 < gap < math.inf:
+        return ""
+    factor = (half / gap) ** 2
+    number = "more than 1000" if factor > 1000 else f"about {max(2, factor):.0f}"
+    return f"; {number} times the units would decide"
+
+
 def _db(value):
     return 10 * math.log10(value) if value > 0 else -math.inf
+
+
+def _judged(low, value, high, bottom, top, few, unit="", what=""):
+    """The verdict on a value whose interval should lie between two ends."""
+    holds = _inside(low, high, bottom, top)
+    more = _more_units(low, value, high, bottom, top) if holds is None else ""
+    return Verdict(holds, what + _text(value, low, high, unit) + few + more)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,31 +84,29 @@ class Value:
     high: float
     differing: int | None = None
 
-    def _judge(self, bottom, top):
-        return Verdict(
-            _inside(self.low, self.high, bottom, top),
-            _text(self.value, self.low, self.high) + _few(self.differing),
-        )
-
-    def within(self, value, tolerance):
+    def within(self, value, tolerance) -> Verdict:
         """Within ``tolerance`` of ``value``."""
-        return self._judge(value - tolerance, value + tolerance)
+        return self.between(value - tolerance, value + tolerance)
 
-    def within_db(self, value_db, tolerance_db):
+    def between(self, bottom, top) -> Verdict:
+        """Between ``bottom`` and ``top``."""
+        return _judged(self.low, self.value, self.high, bottom, top, _few(self.differing))
+
+    def within_db(self, value_db, tolerance_db) -> Verdict:
         """10 log10 of it within ``tolerance_db`` of ``value_db``."""
-        value, low, high = map(_db, (self.value, self.low, self.high))
-        holds = None if math.isnan(self.low) else _inside(
-            low, high, value_db - tolerance_db, value_db + tolerance_db
-        )  # fmt: skip
-        return Verdict(holds, _text(value, low, high, "dB") + _few(self.differing))
+        low, value, high = (
+            math.nan if math.isnan(v) else _db(v) for v in (self.low, self.value, self.high)
+        )
+        ends = value_db - tolerance_db, value_db + tolerance_db
+        return _judged(low, value, high, *ends, _few(self.differing), "dB")
 
-    def less(self, bound):
+    def less(self, bound) -> Verdict:
         """Below ``bound``."""
-        return self._judge(-math.inf, bound)
+        return self.between(-math.inf, bound)
 
-    def greater(self, bound):
+    def greater(self, bound) -> Verdict:
         """Above ``bound``."""
-        return self._judge(bound, math.inf)
+        return self.between(bound, math.inf)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,35 +116,36 @@ class Paired:
     a: list
     b: list
 
-    def _verdict(self, holds, text):
-        return Verdict(holds, text + _few(intervals.differing_pairs(self.a, self.b)))
+    def _judge(self, found, bottom, top, what, unit=""):
+        """Of (value, low, high)."""
+        value, low, high = found
+        few = _few(intervals.differing_pairs(self.a, self.b))
+        return _judged(low, value, high, bottom, top, few, unit, what)
 
-    def less(self):
+    def less(self) -> Verdict:
         """The first is smaller."""
-        gap, low, high = intervals.difference(self.a, self.b)
-        holds = True if high < 0 else False if low > 0 else None
-        return self._verdict(holds, "difference " + _text(gap, low, high))
+        found = intervals.difference(self.a, self.b)
+        verdict = self._judge(found, -math.inf, 0.0, "difference ")
+        # Curves that do not differ are neither: an interval that ends at zero decides nothing.
+        return dataclasses.replace(verdict, holds=None) if 0.0 in found[1:] else verdict
 
-    def greater(self):
+    def greater(self) -> Verdict:
         """The first is larger."""
         return Paired(self.b, self.a).less()
 
-    def _log_inside(self, bottom, top, scale, unit):
-        gap, low, high = (scale * v for v in intervals.log_ratio(self.a, self.b))
-        return self._verdict(_inside(low, high, bottom, top), "gap " + _text(gap, low, high, unit))
-
-    def within_db(self, tolerance_db):
+    def within_db(self, tolerance_db) -> Verdict:
         """The ratio of both is within ``tolerance_db`` of 0 dB."""
         return self.db_between(-tolerance_db, tolerance_db)
 
-    def db_between(self, low_db, high_db):
+    def db_between(self, low_db, high_db) -> Verdict:
         """First over second lies between ``low_db`` and ``high_db``."""
-        return self._log_inside(low_db, high_db, 10 / math.log(10), "dB")
+        found = (10 / math.log(10) * v for v in intervals.log_ratio(self.a, self.b))
+        return self._judge(found, low_db, high_db, "gap ", "dB")
 
-    def ratio_between(self, low, high):
+    def ratio_between(self, low, high) -> Verdict:
         """First over second lies between ``low`` and ``high``."""
-        gap, bottom, top = (math.exp(v) for v in intervals.log_ratio(self.a, self.b))
-        return self._verdict(_inside(bottom, top, low, high), "ratio " + _text(gap, bottom, top))
+        found = (math.exp(v) for v in intervals.log_ratio(self.a, self.b))
+        return self._judge(found, low, high, "ratio ")
 
 
 def agreement(points, rel, floor=0.0):

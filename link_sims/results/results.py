@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import UserError
 from . import intervals, shares
-from .claims import Paired, Value, agreement
+from .claims import Paired, Value, Verdict, agreement
 from .shares import Trials
 from .stopping import stop
 
@@ -176,20 +176,54 @@ class Results:
             n_eff = shares.effective(units, spread, level, bound)
         return Trials(n, n_eff, spread.phi, spread.rho)
 
-    def at(self, metric, curve, x):
-        """A value with its interval, to be judged: ``.within(value, tolerance)`` and the like."""
-        return Value(self.value(metric, curve, x), *self.interval(metric, curve, x))
+    def at(self, metric, curve, x) -> Value:
+        """A value with its interval, to be judged: ``.within(value, tolerance)`` and the like.
 
-    def paired(self, metric, a, b, x):
+        ``x`` is a point, or (first, last): the mean over the points first < x <= last, such as
+        the iterations of a recursion.
+        """
+        if not isinstance(x, tuple):
+            return Value(self.value(metric, curve, x), *self.interval(metric, curve, x))
+        units = self.over(metric, curve, x)
+        total, count = intervals.total(units)
+        return Value(total / count, *intervals.ratio(units))
+
+    def over(self, metric, curve, x):
+        """(numerator, denominator) of every unit at ``x``, or summed from first to last."""
+        if not isinstance(x, tuple):
+            return self._find(metric, curve, x)
+        first, last = x
+        points = [point for point in self.points(metric, curve) if first < point <= last]
+        if not points:
+            raise UserError(f"no result for {metric}/{curve} from {first:g} to {last:g}")
+        units = zip(*(self._find(metric, curve, point) for point in points), strict=True)
+        return [tuple(map(sum, zip(*unit, strict=True))) for unit in units]
+
+    def paired(self, metric, a, b, x) -> Paired:
         """Two curves on the same draws, to be compared: ``.less()``, ``.within_db(0.1)``."""
-        return Paired(*(self._find(metric, curve, x) for curve in (a, b)))
+        return Paired(*(self.over(metric, curve, x) for curve in (a, b)))
 
-    def crossing(self, metric, curve, target):
+    def difference(self, metric, a, b, x, b_x=None) -> Value:
+        """The first curve minus the second on the same draws (there at ``b_x``), to be judged."""
+        units = self.over(metric, a, x), self.over(metric, b, x if b_x is None else b_x)
+        if not any(isinstance(value, list) for value in units):
+            return Value(*[units[0] - units[1]] * 3)
+        return Value(*intervals.difference(*units), intervals.differing_pairs(*units))
+
+    def ratio(self, metric, a, b, x) -> Value:
+        """The first curve over the second on the same draws, to be judged."""
+        units = self.over(metric, a, x), self.over(metric, b, x)
+        if not any(isinstance(value, list) for value in units):
+            return Value(*[units[0] / units[1]] * 3)
+        found = (math.exp(value) for value in intervals.log_ratio(*units))
+        return Value(*found, intervals.differing_pairs(*units))
+
+    def crossing(self, metric, curve, target) -> Value:
         """The x at which a simulated curve crosses ``target``, to be judged like :meth:`at`."""
         units, log = self._simulated(metric, curve), self._log(metric)
         return _crossed(*intervals.where_crossed(units, target, log))
 
-    def shift(self, metric, a, b, target):
+    def shift(self, metric, a, b, target) -> Value:
         """How much larger the crossing of the first curve is, on the same draws."""
         curves = (self._simulated(metric, curve) for curve in (a, b))
         return _crossed(*intervals.gap_of_crossings(*curves, target, self._log(metric)))
@@ -202,7 +236,7 @@ class Results:
         kind = self.experiment.metric(metric)
         return kind.db or kind.scale == "log"
 
-    def agrees(self, metric, simulated, theory, rel=0.25, floor=0.0):
+    def agrees(self, metric, simulated, theory, rel=0.25, floor=0.0) -> Verdict:
         """Whether a simulated curve covers an exact one at every point they share.
 
         The intervals hold together at the level 1 - 1e-4; undecided while a 95 % interval is

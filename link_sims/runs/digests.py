@@ -31,6 +31,7 @@ _PLAIN = (str, bytes, int, float, complex, types.ModuleType, types.NoneType)
 # Stands for every name of every module, where names are computed.
 _ANY = "*"
 # Arguments of an Experiment that no unit depends on; the configuration is compared by itself.
+_CLAIMS = {"claim", "published", "theory", "ours"}
 _SHOWN = {"title", "answers", "x_label", "x_scale", "profiles"}
 
 
@@ -328,7 +329,7 @@ class _Cut(ast.NodeTransformer):
 
     def visit_Expr(self, node):
         called = node.value.func if isinstance(node.value, ast.Call) else None
-        claim = isinstance(called, ast.Attribute) and called.attr == "claim"
+        claim = isinstance(called, ast.Attribute) and called.attr in _CLAIMS
         return None if claim or isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_FunctionDef(self, node):

@@ -291,10 +291,7 @@ def _write_results(experiment, results, store, identity, units, wall_s):
     text = results.csv()
     summary = {
         **identity,
-        "claims": [
-            {"text": c.text, "source": c.source, "expect": c.expect, **_verdict(c, results)}
-            for c in experiment.claims
-        ],
+        "claims": [{**claim.declared(), **_verdict(claim, results)} for claim in experiment.claims],
         "results": [{k: _plain(v) for k, v in row.items()} for row in rows],
         "trials": _trials(results),
         "notes": notes(results),

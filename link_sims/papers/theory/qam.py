@@ -7,6 +7,8 @@ error probability over the channels (semi-analytic).
 """
 
 import link_sims
+import sionna_irs as irs
+from link_sims import measured, tf
 
 
 class AWGNConfig(link_sims.Config):
@@ -49,8 +51,6 @@ def _linear(db):
 def awgn_errors(cfg, trained):
     """Count symbol and bit errors of every constellation."""
 
-    import sionna_irs as irs
-
     qams = {f"{2**m}-QAM": irs.QAM(m) for m in cfg.num_bits_per_symbol}
 
     def step(batch_size, es_n0_db):
@@ -71,8 +71,6 @@ def awgn_errors(cfg, trained):
 @awgn.table
 def awgn_theory(cfg):
     """Exact symbol and bit error rates."""
-    import sionna_irs as irs
-
     rows = []
     for m in cfg.num_bits_per_symbol:
         qam = irs.QAM(m)
@@ -82,16 +80,16 @@ def awgn_theory(cfg):
     return rows
 
 
-for _m in (2, 4, 6):
-    for _metric in ("ser", "ber"):
-        awgn.claim(
-            f"the {_metric} of {2**_m}-QAM follows its closed form (to 25 % down to 1e-4)",
-            source="Proakis, Digital Communications, 5th ed., eq. (4.3-30); Cho and Yoon 2002",
-            expect="holds",
-            check=lambda r, m=_m, metric=_metric: r.agrees(
-                metric, f"{2**m}-QAM", f"{2**m}-QAM, exact", floor=1e-4
-            ),
+awgn.theory(
+    "Proakis, Digital Communications, 5th ed., eq. (4.3-30); Cho and Yoon 2002",
+    {
+        f"the {metric} of {2**m}-QAM follows its closed form (to 25 % down to 1e-4)": (
+            measured.agrees(metric, f"{2**m}-QAM", f"{2**m}-QAM, exact", floor=1e-4)
         )
+        for m in (2, 4, 6)
+        for metric in ("ser", "ber")
+    },
+)
 
 
 class FadingConfig(link_sims.Config):
@@ -115,10 +113,6 @@ FADING_PROFILES = {
 
 def _mrc_step(cfg):
     """Errors of maximum-ratio combining over independent Rayleigh branches."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     qam = irs.QAM(cfg.num_bits_per_symbol)
     receiver = irs.MRCReceiver()
 
@@ -140,8 +134,6 @@ def _mrc_step(cfg):
 
 
 def _mrc_theory(cfg):
-    import sionna_irs as irs
-
     qam = irs.QAM(cfg.num_bits_per_symbol)
     return [
         link_sims.row("ser", f"{n} antennas, exact", x, qam.ser_rayleigh(_linear(x), diversity=n))
@@ -151,16 +143,16 @@ def _mrc_theory(cfg):
 
 
 def _claim_mrc(experiment, antennas):
-    for n in antennas:
-        for kind in ("counted", "semi-analytic"):
-            experiment.claim(
-                f"the symbol error rate with {n} antennas ({kind}) follows its closed form",
-                source="Simon and Alouini, Digital Communication over Fading Channels, ch. 9",
-                expect="holds",
-                check=lambda r, n=n, kind=kind: r.agrees(
-                    "ser", f"{n} antennas, {kind}", f"{n} antennas, exact"
-                ),
+    experiment.theory(
+        "Simon and Alouini, Digital Communication over Fading Channels, ch. 9",
+        {
+            f"the symbol error rate with {n} antennas ({kind}) follows its closed form": (
+                measured.agrees("ser", f"{n} antennas, {kind}", f"{n} antennas, exact")
             )
+            for n in antennas
+            for kind in ("counted", "semi-analytic")
+        },
+    )
 
 
 # The semi-analytic rate is an average of probabilities, not a share of independent trials.
@@ -234,10 +226,6 @@ zf = link_sims.Experiment(
 @zf.sweep(x="es_n0_db")
 def zf_errors(cfg, trained):
     """Errors of all users after zero forcing."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     qam, receiver = irs.QAM(cfg.num_bits_per_symbol), irs.ZFReceiver()
 
     def step(batch_size, es_n0_db):
@@ -260,8 +248,6 @@ def zf_errors(cfg, trained):
 @zf.table
 def zf_theory(cfg):
     """Diversity M - K + 1."""
-    import sionna_irs as irs
-
     qam = irs.QAM(cfg.num_bits_per_symbol)
     return [
         link_sims.row(
@@ -275,13 +261,13 @@ def zf_theory(cfg):
     ]
 
 
-for _k in (2, 4):
-    for _kind in ("counted", "semi-analytic"):
-        zf.claim(
-            f"{_k} users, {_kind}: the rate of diversity order {6 - _k + 1}",
-            source="Winters, Salz and Gitlin 1994: zero forcing leaves M - K + 1 branches",
-            expect="holds",
-            check=lambda r, k=_k, kind=_kind: r.agrees(
-                "ser", f"{k} users, {kind}", f"{k} users, exact"
-            ),
+zf.theory(
+    "Winters, Salz and Gitlin 1994: zero forcing leaves M - K + 1 branches",
+    {
+        f"{k} users, {kind}: the rate of diversity order {6 - k + 1}": measured.agrees(
+            "ser", f"{k} users, {kind}", f"{k} users, exact"
         )
+        for k in (2, 4)
+        for kind in ("counted", "semi-analytic")
+    },
+)
