@@ -10,7 +10,6 @@ from sionna_irs.hybrid.block_diagonalization import BlockDiagonalization, reduce
 from sionna_irs.hybrid.sca import SCA
 from sionna_irs.hybrid.streams import mmse_combiner
 from sionna_irs.hybrid.zf import HybridZF
-from sionna_irs.linalg import column_space, hpd_whitener
 from sionna_irs.metrics import stream_rate, stream_sinr
 
 DOUBLE = {"precision": "double"}
@@ -301,23 +300,6 @@ def test_reduction_is_exact():
     np.testing.assert_allclose(mean_rate(h, r_w, design), nulling_rate(h, r_w, gram), rtol=1e-9)
 
 
-@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
-def test_whitener_of_beams_that_coincide(dtype):
-    """Semidefinite Gram matrices: of a beam twice, of one that others make up, of a silent one."""
-    f = cplx(np.random.default_rng(5), 8, 5)
-    twice, made_up, silent = f.copy(), f.copy(), f.copy()
-    twice[:, 3], made_up[:, 2], silent[:, 0] = f[:, 1], f[:, 0] - 2j * f[:, 1], 0
-    many = np.stack([f, twice, made_up, silent]).astype(dtype)
-    t = hpd_whitener(many.conj().swapaxes(-1, -2) @ many).numpy()
-    expected = np.ones([4, 5])
-    expected[1, 3] = expected[2, 2] = expected[3, 0] = 0
-    white = many @ t
-    white = white.conj().swapaxes(-1, -2) @ white
-    tolerance = 2e-3 if dtype == np.complex64 else 1e-9
-    np.testing.assert_allclose(white, np.apply_along_axis(np.diag, 1, expected), atol=tolerance)
-    np.testing.assert_array_equal(t[expected[:, None] + np.zeros([4, 5, 5]) == 0], 0)
-
-
 def test_sca_with_coinciding_beams_serves_by_the_others():
     """A second chain with the phases of the first one adds nothing, and takes nothing."""
     rng = np.random.default_rng(6)
@@ -327,19 +309,6 @@ def test_sca_with_coinciding_beams_serves_by_the_others():
         design = SCA(1, num_iter=20, **DOUBLE)(h @ beams, eyes(2, 2), adjoint(beams) @ beams, 0.1)
         rates.append(mean_rate(h @ beams, eyes(2, 2), design, 0.1))
     np.testing.assert_allclose(rates[1], rates[0], rtol=2e-2)  # from another start
-
-
-def test_column_space_and_whitener():
-    rng = np.random.default_rng(11)
-    a = cplx(rng, 3, 7, 2) @ cplx(rng, 3, 2, 9)
-    for rank in (2, 4):  # the bound may be loose
-        q = column_space(tf.constant(a), rank).numpy()
-        np.testing.assert_allclose(q @ (adjoint(q) @ a), a, atol=1e-12)
-        np.testing.assert_allclose(adjoint(q) @ q, eyes(rank, 3), atol=1e-12)
-    b = cplx(rng, 4, 3, 3)
-    b = b @ adjoint(b)
-    t = hpd_whitener(tf.constant(b)).numpy()
-    np.testing.assert_allclose(adjoint(t) @ b @ t, eyes(3, 4), atol=1e-10)
 
 
 # --- metrics, bad input ------------------------------------------------------------------------

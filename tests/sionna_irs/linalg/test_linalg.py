@@ -123,18 +123,24 @@ def directional(function, x, hermitian):
 
 
 PROBE = cplx(4, 4)
+
+
+def probe(a):
+    return tf.constant(PROBE, a.dtype)
+
+
 SQUARE = {
-    "solve": lambda a: tf.reduce_sum(tf.square(tf.abs(linalg.hpd_solve(a, tf.constant(PROBE))))),
+    "solve": lambda a: tf.reduce_sum(tf.square(tf.abs(linalg.hpd_solve(a, probe(a))))),
     "solve, eliminated": lambda a: tf.reduce_sum(
-        tf.math.real(linalg.hpd_solve(a, tf.constant(PROBE), "gauss_jordan"))
+        tf.math.real(linalg.hpd_solve(a, probe(a), "gauss_jordan"))
     ),
     "logdet": lambda a: tf.reduce_sum(linalg.hpd_logdet(a)),
     "eigenvalues": lambda a: tf.reduce_sum(tf.math.sin(linalg.hermitian_eig(a)[0])),
     "projector": lambda a: tf.reduce_sum(
-        tf.square(tf.abs(tf.linalg.matvec(linalg.hermitian_eig(a)[1], PROBE[0], adjoint_a=True)))
+        tf.square(tf.abs(tf.linalg.matvec(linalg.hermitian_eig(a)[1], probe(a)[0], adjoint_a=True)))
         * [1.0, 2.0, 3.0, 4.0]
     ),
-    "sqrt": lambda a: tf.reduce_sum(tf.math.real(tf.constant(PROBE) * linalg.hermitian_sqrt(a))),
+    "sqrt": lambda a: tf.reduce_sum(tf.math.real(probe(a) * linalg.hermitian_sqrt(a))),
 }
 
 
@@ -324,3 +330,86 @@ def test_entries_of_a_singular_matrix_take_the_smallest_eigenvalue_that_is_known
         inverse_of_entries(split_entries(tf.ones([2, 2, 1], tf.complex128)), at_least=0.25)
     )
     np.testing.assert_allclose(found.numpy()[..., 0], [[5, -4], [-4, 4]], rtol=1e-13)
+
+
+def test_column_space():
+    a = cplx(3, 7, 2) @ cplx(3, 2, 9)
+    for rank in (2, 4):  # the bound may be loose
+        q = linalg.column_space(tf.constant(a), rank).numpy()
+        np.testing.assert_allclose(q @ (q.conj().swapaxes(-1, -2) @ a), a, atol=1e-12)
+        gram = q.conj().swapaxes(-1, -2) @ q
+        np.testing.assert_allclose(gram, np.broadcast_to(np.eye(rank), gram.shape), atol=1e-12)
+
+
+def test_column_space_takes_the_column_of_largest_remainder():
+    """Pivoted QR, also of what is real or imaginary alone, and far apart in size."""
+    a = np.zeros([4, 3], complex)
+    a[0, 0], a[1, 1], a[2, 2] = 1e-3, 1j, 1e3
+    for rank, kept in ((1, [2]), (2, [2, 1])):
+        q = np.abs(linalg.column_space(tf.constant(a), rank).numpy())
+        np.testing.assert_allclose(q, np.eye(4)[:, kept], atol=1e-15)
+
+
+def test_whitener():
+    b = hpd(3)
+    t = linalg.hpd_whitener(tf.constant(b)).numpy()
+    white = t.conj().swapaxes(-1, -2) @ b @ t
+    np.testing.assert_allclose(white, np.broadcast_to(np.eye(3), white.shape), atol=1e-12)
+    np.testing.assert_array_equal(np.tril(t, -1), 0)
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_whitener_of_beams_that_coincide(dtype):
+    """Semidefinite Gram matrices: of a beam twice, of one that others make up, of a silent one."""
+    f = cplx(8, 5)
+    twice, made_up, silent = f.copy(), f.copy(), f.copy()
+    twice[:, 3], made_up[:, 2], silent[:, 0] = f[:, 1], f[:, 0] - 2j * f[:, 1], 0
+    many = np.stack([f, twice, made_up, silent]).astype(dtype)
+    t = linalg.hpd_whitener(many.conj().swapaxes(-1, -2) @ many).numpy()
+    expected = np.ones([4, 5])
+    expected[1, 3] = expected[2, 2] = expected[3, 0] = 0
+    white = many @ t
+    white = white.conj().swapaxes(-1, -2) @ white
+    tolerance = 2e-3 if dtype == np.complex64 else 1e-9
+    np.testing.assert_allclose(white, np.apply_along_axis(np.diag, 1, expected), atol=tolerance)
+    np.testing.assert_array_equal(t[expected[:, None] + np.zeros([4, 5, 5]) == 0], 0)
+
+
+def test_whitener_where_the_rank_is_nearly_lost():
+    """A diagonal matrix: a pivot above its rounding is kept, one below is not."""
+    for dtype, eps in ((np.float32, 1.2e-7), (np.float64, 2.2e-16)):
+        a = np.ones([2, 2, 2], dtype)
+        a[:, 1, 1] += np.array([0.0, 200 * eps], dtype)  # pivots 0 and 200 eps, of 1
+        t = linalg.hpd_whitener(tf.constant(a)).numpy()
+        assert t[0, 1, 1] == 0 and t[1, 1, 1] == pytest.approx((200 * eps) ** -0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("batch", [(), (2, 3)])
+def test_elimination_of_any_batch(batch):
+    a, b = hpd(3, batch), cplx(*batch, 3, 2)
+    solve = tf.function(linalg.hpd_solve, autograph=False)
+    np.testing.assert_allclose(solve(tf.constant(a), tf.constant(b)), np.linalg.solve(a, b))
+    found = linalg.hpd_logdet(tf.constant(a), method="gauss_jordan")
+    np.testing.assert_allclose(found, np.linalg.slogdet(a)[1])
+
+
+@pytest.mark.parametrize("method", ["cholesky", "gauss_jordan"])
+def test_singular_systems_stay_finite_and_touch_no_other(method):
+    """A matrix of ones beside a definite one: its right side lies in its range."""
+    a = np.stack([np.ones([2, 2]), [[2, 1], [1, 2]], np.ones([2, 2])])
+    x = linalg.hpd_solve(tf.constant(a), tf.ones([3, 2, 1], tf.float64), method, at_least=1e-9)
+    np.testing.assert_allclose(x[1, :, 0], [1 / 3, 1 / 3], rtol=1e-12)
+    for one in (x[0], x[2]):
+        np.testing.assert_allclose(tf.reduce_sum(one), 1, rtol=1e-6)  # A x = b all the same
+
+
+@pytest.mark.parametrize("name", SQUARE)
+def test_gradients_in_single_precision(name):
+    a, found = hpd(4, ()), []
+    for dtype in (tf.complex64, tf.complex128):
+        x = tf.constant(a, dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = SQUARE[name](x)
+        found.append(tape.gradient(value, x).numpy())
+    np.testing.assert_allclose(found[0], found[1], atol=1e-3 * np.abs(found[1]).max())
