@@ -83,7 +83,7 @@ def text(name):
     return (_FOLDER / name).read_text()
 
 
-def save(layer, folder, name, card):
+def save(layer, folder, name, card, half=False):
     """Write ``name.safetensors`` and ``name.json``.
 
     Parameters
@@ -93,6 +93,14 @@ def save(layer, folder, name, card):
     name : str
     card : dict
         What is worth knowing, as JSON; the layer's configuration and the digest are added.
+    half : bool
+        Store real numbers in 16 bits, rounded to 11 binary digits; loading widens them. The
+        card says so ("stored").
+
+    Raises
+    ------
+    ValueError
+        When a weight is beyond the range of 16 bits.
 
     Examples
     --------
@@ -106,6 +114,9 @@ def save(layer, folder, name, card):
     from safetensors.numpy import save as dump
 
     values = {f"{i:05d}": np.asarray(v.numpy()) for i, v in enumerate(layer.weights)}
+    if half:
+        values = {key: _halved(key, value) for key, value in values.items()}
+        card = {**card, "stored": "float16"}
     data = dump(values)
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,6 +131,14 @@ def save(layer, folder, name, card):
     }
     with replacing(folder / f"{name}.json") as file:
         file.write((json.dumps(entry, indent=1) + "\n").encode())
+
+
+def _halved(key, value):
+    if value.dtype.kind != "f":
+        return value
+    if np.abs(value).max(initial=0) > np.finfo(np.float16).max:
+        raise ValueError(f"array {key}: {np.abs(value).max():.4g} is beyond the range of 16 bits")
+    return value.astype(np.float16)
 
 
 def load(name, folder=None, **changes):

@@ -135,3 +135,25 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         file.write(b"half")
         raise KeyError
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_weights_in_sixteen_bits(tmp_path):
+    """Half the size; loading gives what rounding to 11 binary digits leaves, in single."""
+    layer = irs.CDRN(1, 2, 3)
+    rng = np.random.default_rng(1)
+    for weight in layer.weights:
+        weight.assign(rng.standard_normal(weight.shape))
+    irs.weights.save(layer, tmp_path, "whole", {})
+    irs.weights.save(layer, tmp_path, "half", {}, half=True)
+    assert irs.weights.card("half", tmp_path)["stored"] == "float16"
+    sizes = [
+        sum(v.nbytes for v in load((tmp_path / f"{n}.safetensors").read_bytes()).values())
+        for n in ("half", "whole")
+    ]
+    assert sizes[0] * 2 == sizes[1]
+    for found, value in zip(irs.weights.load("half", tmp_path).weights, layer.weights, strict=True):
+        assert found.dtype == "float32"
+        np.testing.assert_array_equal(found.numpy(), value.numpy().astype(np.float16))
+    layer.weights[0].assign(np.full(layer.weights[0].shape, 7e4))
+    with pytest.raises(ValueError, match="7e\\+04 is beyond the range of 16 bits"):
+        irs.weights.save(layer, tmp_path, "half", {}, half=True)
