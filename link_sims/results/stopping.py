@@ -2,58 +2,78 @@
 
 import numpy as np
 
-__all__ = ["stop"]
+__all__ = ["Stopping", "stop"]
 
 # Below this number the estimated variance is too rough to stop on.
 _MIN_UNITS_FOR_PRECISION = 8
 
 
-def stop(units, config, error_curves):
-    """The number of units that count, and why.
+class Stopping:
+    """Judges units group by group, from running sums.
 
     Parameters
     ----------
-    units : array, [num_units, num_curves, 2]
-        (numerator, denominator) per unit and curve.
     config : Config
     error_curves : sequence of bool, [num_curves]
         Which curves count errors.
-
-    Returns
-    -------
-    (count, status)
-        status "target", "precision" or "limit"; (None, "partial") when more units are needed.
     """
-    n = len(units)
-    if n == 0:
-        return None, "partial"
-    sums = np.cumsum(units, axis=0)
-    enough = np.arange(1, n + 1) >= config.min_units
-    reached = {}
-    if config.target_errors is not None and any(error_curves):
-        errors = sums[:, np.asarray(error_curves), 0]
-        reached["target"] = enough & (errors >= config.target_errors).all(1)
-    if config.rel_precision is not None:
-        reached["precision"] = enough & _precise(units, sums, config.rel_precision)
-    reached["limit"] = np.arange(1, n + 1) >= config.max_units
-    first = {name: int(np.argmax(r)) + 1 for name, r in reached.items() if r.any()}
-    if not first:
-        return None, "partial"
-    status = min(first, key=first.get)
-    return first[status], status
+
+    def __init__(self, config, error_curves):
+        self.count = 0
+        self._config, self._errors = config, np.asarray(error_curves, bool)
+        self._sums = np.zeros([1, len(self._errors), 5])
+
+    def add(self, units):
+        """The number of units that count, and why, after these as well.
+
+        Parameters
+        ----------
+        units : array, [num_units, num_curves, 2]
+            (numerator, denominator) per unit and curve.
+
+        Returns
+        -------
+        (count, status)
+            status "target", "precision" or "limit"; (None, "partial") when more are needed.
+        """
+        if len(units) == 0:
+            return None, "partial"
+        numerator, denominator = np.moveaxis(np.asarray(units, float), -1, 0)
+        new = np.stack(
+            [numerator, denominator, numerator**2, numerator * denominator, denominator**2], -1
+        )
+        sums = np.cumsum(np.concatenate([self._sums, new]), axis=0)[1:]
+        n = self.count + np.arange(1, len(new) + 1)
+        self.count, self._sums = self.count + len(new), sums[-1:]
+        first = {name: int(n[np.argmax(r)]) for name, r in self._reached(n, sums) if r.any()}
+        if not first:
+            return None, "partial"
+        status = min(first, key=first.get)
+        return first[status], status
+
+    def _reached(self, n, sums):
+        """(status, whether it is reached with so many units)."""
+        config, enough = self._config, n >= self._config.min_units
+        if config.target_errors is not None and self._errors.any():
+            yield "target", enough & (sums[:, self._errors, 0] >= config.target_errors).all(1)
+        if config.rel_precision is not None:
+            yield "precision", enough & _precise(n[:, None], sums, config.rel_precision)
+        yield "limit", n >= config.max_units
 
 
-def _precise(units, sums, precision):
+def stop(units, config, error_curves):
+    """The number of units that count, and why: :meth:`Stopping.add` of all at once."""
+    return Stopping(config, error_curves).add(units)
+
+
+def _precise(n, sums, precision):
     """For every number of units: all relative half widths (delta method, 95 %) within bounds."""
     from scipy.special import stdtrit
 
-    n = np.arange(1, len(units) + 1)[:, None]
-    numerator, denominator = sums[..., 0], sums[..., 1]
+    numerator, denominator, squares, products, weights = np.moveaxis(sums, -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = numerator / denominator
-        square = np.cumsum(units[..., 0] ** 2, 0)
-        square = square - 2 * value * np.cumsum(units[..., 0] * units[..., 1], 0)
-        square = square + value**2 * np.cumsum(units[..., 1] ** 2, 0)
+        square = squares - 2 * value * products + value**2 * weights
         error = np.sqrt(np.maximum(square, 0) * n / np.maximum(n - 1, 1)) / np.abs(denominator)
         half = stdtrit(np.maximum(n - 1, 1), 0.975) * error
         fine = half <= precision * np.abs(value)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..results.results import gather_units, same_curves
-from ..results.stopping import stop
+from ..results.stopping import Stopping
 
 __all__ = ["Swept", "UnitExecutor", "run_sweep"]
 
@@ -200,10 +200,16 @@ class _Point:
     def __init__(self, experiment, config, folder, progress, x, curves, values):
         self._experiment, self._config = experiment, config
         self._folder, self._progress = folder, progress
-        self.x, self._curves, self._values = x, curves, values
+        self.x, self._curves, self._stopping = x, None, None
         self.open, self.flying = True, 0
         self._next, self._fold, self._early = len(values), 1, {}
-        self._judge()
+        if len(values):
+            self._judge(curves, values)
+
+    @property
+    def _count(self):
+        """Units that are logged."""
+        return 0 if self._stopping is None else self._stopping.count
 
     def can_take(self, capacity):
         """Whether units are left to be computed, and not too many wait for those before them."""
@@ -225,25 +231,24 @@ class _Point:
             return
         self._early[first] = outcome
         self._adapt(outcome)
-        while self.open and len(self._values) in self._early:
-            self._append(self._early.pop(len(self._values)))
+        while self.open and self._count in self._early:
+            self._append(self._early.pop(self._count))
         if self.open:
             self._show()
 
     def settle(self):
         """Nothing more is needed."""
-        self.open, self._values, self._early = False, None, {}
+        self.open, self._early = False, {}
         self._progress.point(self.x, self._config.max_units, self._config.max_units)
 
     def _show(self):
-        self._progress.point(self.x, len(self._values), self._config.max_units)
+        self._progress.point(self.x, self._count, self._config.max_units)
 
     def _append(self, outcome):
         """Log a group; judge the point; a value that is not finite ends it."""
-        new, curves, first = outcome.values, outcome.curves, len(self._values)
+        new, curves, first = outcome.values, outcome.curves, self._count
         if first:
             same_curves(self._curves, curves, self.x)
-        self._curves = curves
         bad = np.argwhere(~np.isfinite(new))
         if len(bad):
             new = new[: bad[0][0]]
@@ -252,20 +257,20 @@ class _Point:
                 {"kind": "units", "x": self.x, "first": first, "curves": curves,
                  "mode": outcome.mode, "values": new.tolist()}
             )  # fmt: skip
-            self._values = np.concatenate([self._values.reshape(-1, len(curves), 2), new])
-            self._judge()
+            self._judge(curves, new)
         if len(bad) and self.open:
             self._fail("/".join(curves[bad[0][1]]))
 
-    def _judge(self):
-        """Settle the point if its units suffice."""
-        if len(self._values):
-            errors = [self._experiment.metric(metric).errors for metric, _ in self._curves]
-            if stop(self._values, self._config, errors)[0] is not None:
-                self.settle()
+    def _judge(self, curves, units):
+        """Settle the point if its units suffice with these."""
+        if self._stopping is None:
+            errors = [self._experiment.metric(metric).errors for metric, _ in curves]
+            self._curves, self._stopping = curves, Stopping(self._config, errors)
+        if self._stopping.add(units)[0] is not None:
+            self.settle()
 
     def _fail(self, what):
-        unit = len(self._values)
+        unit = self._count
         self._folder.append({"kind": "failed", "x": self.x, "unit": unit, "what": what})
         self._progress.note(f"x = {self.x:g}: {what} is not finite in unit {unit}; point stopped")
         self.settle()

@@ -128,7 +128,7 @@ def hermitian_jacobi(a):
         total, outside = (tf.reduce_sum(tf.square(tf.abs(x)), [-2, -1]) for x in (a, rest))
         return tf.reduce_any(outside > (eps**2) * total)
 
-    a, v = _sweeps(step, off, (a, v), n) if n > 1 else (a, v)
+    a, v = _sweeps(step, off, (a, v), n)
     w = tf.math.real(tf.linalg.diag_part(a))
     return _sorted(w[..., :size], v[..., :size, :size])
 
@@ -161,7 +161,7 @@ def column_jacobi(h):
         floor = (eps**2) * tf.reduce_max(power, -1)[..., None, None]
         return tf.reduce_any(outside > bound + floor)
 
-    x, v = _sweeps(step, off, (x, v), n) if n > 1 else (x, v)
+    x, v = _sweeps(step, off, (x, v), n)
     x, v = x[..., :size], v[..., :size, :size]
     s = tf.sqrt(tf.reduce_sum(tf.square(tf.abs(x)), -2))
     s, x, v = _sorted(s, x, v)

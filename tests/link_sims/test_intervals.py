@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from link_sims.results import intervals
-from link_sims.results.stopping import stop
+from link_sims.results.stopping import Stopping, stop
 
 
 @pytest.mark.parametrize("errors, trials", [(0, 50), (1, 50), (17, 50), (50, 50), (3, 10**7)])
@@ -129,6 +129,11 @@ def check_order(units, cfg, errors):
     """The rule holds, and more units than needed change nothing; the units that count."""
     count, status = stop(units, cfg, errors)
     assert (count, status) == brute_force(units, cfg, errors)
+    for size in (1, 7):  # group by group, as they come
+        stopping = Stopping(cfg, errors)
+        groups = (stopping.add(units[i : i + size]) for i in range(0, len(units), size))
+        found = next((verdict for verdict in groups if verdict[0] is not None), (None, "partial"))
+        assert found == (count, status)
     if count is not None:
         assert stop(units[:count], cfg, errors) == (count, status)
         assert stop(units[: count - 1], cfg, errors) == (None, "partial")
