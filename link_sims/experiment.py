@@ -111,10 +111,10 @@ class Metric:
     """
 
     label: str
-    scale: str = "linear"
+    scale: Literal["log", "linear"] = "linear"
     db: bool = False
-    interval: str = "ratio"
-    range: tuple | None = None
+    interval: Literal["binomial", "ratio"] = "ratio"
+    range: tuple[float, float] | None = None
     errors: bool = False
     trials: str | None = None
     independent: Literal["auto", "blocks", "units"] = "auto"
@@ -190,7 +190,7 @@ class Experiment:
         ``group/what-vs-what``.
     config : type
         A :class:`Config`.
-    profiles : dict
+    profiles : dict or None
         "smoke" (seconds), "cpu" (minutes on two cores), "paper" (the published size and number
         of steps) and, where two cores reach the published size with fewer steps, "published":
         changes of the configuration's defaults.
@@ -198,7 +198,7 @@ class Experiment:
         Heading of the figure.
     answers : list of str
         Published figures and tables that it answers.
-    metrics : dict
+    metrics : dict or None
         Name -> :class:`Metric`, beyond or instead of the usual ones.
     x_label : str or None
         Axis label; default the swept field's name.
@@ -214,16 +214,16 @@ class Experiment:
 
     def __init__(
         self,
-        name,
+        name: str,
         *,
         config=Config,
-        profiles=None,
-        title="",
+        profiles: dict | None = None,
+        title: str = "",
         answers=(),
-        metrics=None,
-        x_label=None,
-        x_scale="linear",
-        execution_cpu="graph",
+        metrics: dict | None = None,
+        x_label: str | None = None,
+        x_scale: Literal["linear", "log"] = "linear",
+        execution_cpu: Literal["graph", "xla"] = "graph",
     ):
         self.name, self.config, self.title = name, config, title or name
         self.profiles = {"smoke": {}, "cpu": {}, "paper": {}} if profiles is None else profiles

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Literal
 
 from .errors import UserError
 from .experiment import METRICS, Config, Experiment
@@ -22,10 +23,23 @@ def _shares_channel(model):
 
 
 def simulate(
-    model, ebno_db, batch_size=100, max_units=100, target_block_errors=100, out=None, name="link",
-    seed=1, precision=None, execution="graph", quiet=False, min_units=10, independent="auto",
-    version=None, fresh=False, keep=False,
-):  # fmt: skip
+    model,
+    ebno_db,
+    batch_size: int = 100,
+    max_units: int = 100,
+    target_block_errors: int | None = 100,
+    out=None,
+    name: str = "link",
+    seed: int = 1,
+    precision: Literal["single", "double"] | None = None,
+    execution: Literal["graph", "xla", "eager", "auto"] = "graph",
+    quiet: bool = False,
+    min_units: int = 10,
+    independent: Literal["auto", "blocks", "units"] = "auto",
+    version: str | None = None,
+    fresh: bool = False,
+    keep: bool = False,
+):
     """Bit and block error rates of any ``model(batch_size, ebno_db) -> (b, b_hat)``.
 
     ``b_hat`` may be bits or log-likelihood ratios: the decision ``b_hat > 0`` is the same. A block

@@ -210,7 +210,7 @@ class ULA(_Array):
     4
     """
 
-    def __init__(self, num_ant, spacing=0.5):
+    def __init__(self, num_ant: int, spacing: float = 0.5):
         num_ant, spacing = _positive_int("num_ant", num_ant), _positive("spacing", spacing)
         self.positions = np.zeros([num_ant, 3])
         self.positions[:, 1] = spacing * np.arange(num_ant)
@@ -242,7 +242,9 @@ class UPA(_Array):
     64
     """
 
-    def __init__(self, num_rows, num_cols, spacing_v=0.5, spacing_h=0.5):
+    def __init__(
+        self, num_rows: int, num_cols: int, spacing_v: float = 0.5, spacing_h: float = 0.5
+    ):
         num_rows, num_cols = (
             _positive_int("num_rows", num_rows),
             _positive_int("num_cols", num_cols),

@@ -10,6 +10,7 @@ Definitions, used everywhere in the package:
 
 import dataclasses
 import math
+from typing import Literal
 
 import keras
 import numpy as np
@@ -63,7 +64,7 @@ def watt_to_dbm(power):
     return linear_to_db(power) + 30
 
 
-def free_space_path_gain(distance, carrier_frequency):
+def free_space_path_gain(distance: float, carrier_frequency: float):
     r"""Friis: :math:`(\lambda/4\pi d)^2` between isotropic antennas.
 
     Parameters
@@ -93,7 +94,9 @@ def free_space_path_gain(distance, carrier_frequency):
     return (wavelength / (4 * math.pi * _positive("distance", distance))) ** 2
 
 
-def log_distance_path_gain(distance, exponent, reference_gain_db, reference_distance=1.0):
+def log_distance_path_gain(
+    distance: float, exponent: float, reference_gain_db: float, reference_distance: float = 1.0
+):
     r"""Log-distance law: :math:`g_0\,(d/d_0)^{-\eta}`.
 
     Parameters
@@ -125,7 +128,12 @@ def log_distance_path_gain(distance, exponent, reference_gain_db, reference_dist
     return db_to_linear(reference_gain_db) * ratio ** -as_number("exponent", exponent)
 
 
-def ebno_db_to_no(ebno_db, num_bits_per_symbol, coderate=1.0, precision=None):
+def ebno_db_to_no(
+    ebno_db,
+    num_bits_per_symbol: int,
+    coderate: float = 1.0,
+    precision: Literal["single", "double"] | None = None,
+):
     r"""Noise variance for unit symbol energy, :math:`N_0=(r\,m\,E_b/N_0)^{-1}`.
 
     Parameters
@@ -161,7 +169,7 @@ def ebno_db_to_no(ebno_db, num_bits_per_symbol, coderate=1.0, precision=None):
     return ebnodb2no(ebno_db, num_bits_per_symbol, coderate, precision=precision)
 
 
-def snr_db_to_no(snr_db, precision=None):
+def snr_db_to_no(snr_db, precision: Literal["single", "double"] | None = None):
     r"""Noise variance for unit transmit power, :math:`N_0=10^{-\mathrm{SNR}/10}`.
 
     Parameters

@@ -29,7 +29,7 @@ class EbnoRange:
         return tf.data.Dataset.from_tensors(ends).repeat()
 
 
-def uniform_ebno(low_db, high_db):
+def uniform_ebno(low_db: float, high_db: float):
     """Training range of Eb/N0: uniform in dB, one value for every example.
 
     Parameters

@@ -40,7 +40,7 @@ class Input:
     ('h',)
     """
 
-    def __init__(self, kind, *dims, minimum=None, like=None):
+    def __init__(self, kind: str, *dims, minimum: float | None = None, like=None):
         if kind not in _INPUTS:
             raise ValueError(f"kind is {kind!r}; one of {', '.join(map(repr, _INPUTS))} is needed")
         if like is not None and kind != "real":

@@ -1,6 +1,7 @@
 """The base of every layer: precision, casting, input checks and serialisation, once for all."""
 
 import inspect
+from typing import Literal
 
 import keras
 import numpy as np
@@ -95,7 +96,7 @@ class LinkLayer(keras.layers.Layer):
         object.__setattr__(layer, "_arguments", arguments)
         return layer
 
-    def __init__(self, *, precision=None, **kwargs):
+    def __init__(self, *, precision: Literal["single", "double"] | None = None, **kwargs):
         precision = config.precision if precision is None else precision
         if precision not in _REAL:
             raise ValueError(f"precision is {precision!r}; it must be 'single' or 'double'")

@@ -1,6 +1,7 @@
 """A whole link as one Keras model: trained over Eb/N0, saved, and run by Sionna's runners."""
 
 import inspect
+from typing import Literal
 
 import keras
 import numpy as np
@@ -102,7 +103,7 @@ class Link(LinkLayer, keras.Model):
 
     inputs = {"batch_size": Input("size")}
 
-    def __init__(self, *, precision=None, **kwargs):
+    def __init__(self, *, precision: Literal["single", "double"] | None = None, **kwargs):
         super().__init__(precision=precision, **kwargs)
         random.install()
         self.layers_in_blocks = []

@@ -42,7 +42,7 @@ class QAM:
     [0, 0]
     """
 
-    def __init__(self, num_bits_per_symbol):
+    def __init__(self, num_bits_per_symbol: int):
         if num_bits_per_symbol not in (2, 4, 6, 8, 10):
             raise ValueError(
                 f"num_bits_per_symbol = {num_bits_per_symbol!r}; 2, 4, 6, 8 or 10 is needed"

@@ -17,7 +17,7 @@ from .layer import LinkLayer
 __all__ = ["layers_without_weights", "load_model", "one_line", "require_same_variables"]
 
 
-def load_model(path, custom_objects=None):
+def load_model(path, custom_objects: dict | None = None):
     """Load a link or model saved with ``model.save("name.keras")``.
 
     Every weight and the state of the optimiser are those of the saved model, and in a

@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import time
+from typing import Literal
 
 from ..errors import UserError
 from ..results.claims import Verdict
@@ -50,9 +51,20 @@ def identity_of(experiment, profile, config, replicas=1):
 
 
 def run(
-    experiment, config=None, profile="cpu", out="runs", folder=None, execution="auto",
-    quiet=False, figure=True, workers=1, executor="auto", replicas=1, fresh=False, keep=False,
-):  # fmt: skip
+    experiment,
+    config=None,
+    profile: str = "cpu",
+    out="runs",
+    folder=None,
+    execution: Literal["auto", "graph", "xla", "eager"] = "auto",
+    quiet: bool = False,
+    figure: bool = True,
+    workers: int = 1,
+    executor: Literal["auto", "serial", "pool", "ray"] = "auto",
+    replicas: int = 1,
+    fresh: bool = False,
+    keep: bool = False,
+):
     """Run an experiment, or go on where its folder stopped.
 
     A folder knows the code of its units: the modules of the experiment (below the package's

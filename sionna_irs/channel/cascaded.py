@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Literal
 
 import keras
 
@@ -154,13 +155,13 @@ class CascadedChannel(SurfaceChannel):
 
     def __init__(
         self,
-        num_rx_ant=16,
-        num_elements=64,
-        k_factor=10.0,
-        num_users=None,
-        direct=True,
-        normalization="cdrn",
-        noise_power=None,
+        num_rx_ant: int = 16,
+        num_elements: int = 64,
+        k_factor: float = 10.0,
+        num_users: int | None = None,
+        direct: bool = True,
+        normalization: Literal["cdrn", "physical"] = "cdrn",
+        noise_power: float | None = None,
         precision=None,
         **kwargs,
     ):

@@ -64,7 +64,7 @@ class DoubleGeometry:
     distance: float = 50.0
     offset: float = 5.0
     height: float = 3.0
-    azimuths: tuple = (math.pi / 4, 3 * math.pi / 4)
+    azimuths: tuple[float, float] = (math.pi / 4, 3 * math.pi / 4)
 
     def __post_init__(self):
         object.__setattr__(self, "azimuths", tuple(self.azimuths))
@@ -191,8 +191,8 @@ class DoubleSurfaceChannel(SurfaceChannel):
 
     def __init__(
         self,
-        num_tx_ant=4,
-        num_rx_ant=4,
+        num_tx_ant: int = 4,
+        num_rx_ant: int = 4,
         num_elements=64,
         k_factor=1.0,
         num_scatterers=10,
@@ -201,11 +201,11 @@ class DoubleSurfaceChannel(SurfaceChannel):
         scatterer_spacing=10.0,
         num_waves=None,
         geometry=None,
-        noise_power_dbm=-80.0,
-        unit_power=False,
-        carrier_frequency=None,
-        reverse=False,
-        surfaces=None,
+        noise_power_dbm: float | None = -80.0,
+        unit_power: bool = False,
+        carrier_frequency: float | None = None,
+        reverse: bool = False,
+        surfaces: dict | None = None,
         precision=None,
         **kwargs,
     ):

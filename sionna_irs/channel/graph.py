@@ -30,7 +30,7 @@ class SurfaceGraph(LinkLayer):
         When names are unknown, sizes disagree, or no path leads from tx to rx.
     """
 
-    def __init__(self, hops, surfaces, **kwargs):
+    def __init__(self, hops: dict, surfaces: dict, **kwargs):
         super().__init__(**kwargs)
         for name, value in (("hops", hops), ("surfaces", surfaces)):
             if not isinstance(value, dict):

@@ -63,7 +63,7 @@ class BayesEstimator(_StatisticalEstimator):
     TensorShape([3, 4, 9])
     """
 
-    def __init__(self, pilots, statistics, num_nodes=128, **kwargs):
+    def __init__(self, pilots, statistics, num_nodes: int = 128, **kwargs):
         super().__init__(pilots, statistics, **kwargs)
         for name, value in (("num_rx_ant", statistics.num_rx_ant), ("num_nodes", num_nodes)):
             if not isinstance(value, int) or value < 2:

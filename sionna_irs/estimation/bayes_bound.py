@@ -52,7 +52,7 @@ def _posterior_power(statistics, variance, num_nodes, num_radii):
     return float(np.sum(weights * power)), float(np.sum(weights))
 
 
-def bayes_nmse(statistics, variance, num_nodes=110, num_radii=240):
+def bayes_nmse(statistics, variance: float, num_nodes: int = 110, num_radii: int = 240):
     r"""The smallest NMSE that any estimator can have on the cascaded channel.
 
     The error of a cascaded column is :math:`M\rho_c-\mathrm E\|\mathrm E[b|y]\|^2`, a

@@ -1,6 +1,7 @@
 """From a network on real maps to a denoiser of complex channel estimates."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -71,7 +72,13 @@ class Denoiser(LinkLayer):
         "variance": Input("real", minimum=0, like="u"),
     }
 
-    def __init__(self, network, output="wiener", entry_power=None, **kwargs):
+    def __init__(
+        self,
+        network,
+        output: Literal["wiener", "residual", "direct"] = "wiener",
+        entry_power: float | None = None,
+        **kwargs,
+    ):
         kwargs.setdefault("precision", network.precision)
         super().__init__(**kwargs)
         if output not in _OUTPUTS:

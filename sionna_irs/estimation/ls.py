@@ -7,7 +7,7 @@ from ..layer import Input, LinkLayer, as_number
 __all__ = ["LSEstimator", "PilotEstimator", "ls_nmse"]
 
 
-def ls_nmse(statistics, variance):
+def ls_nmse(statistics, variance: float):
     r"""NMSE of least squares, :math:`M(N+1)\sigma^2/\mathrm E\|U\|^2`.
 
     Parameters

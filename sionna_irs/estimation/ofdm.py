@@ -68,7 +68,7 @@ def delay_covariance(delays, powers, frequencies):
     return (response * powers) @ response.conj().T
 
 
-def exponential_delay_covariance(delay_spread, frequencies, power=1.0):
+def exponential_delay_covariance(delay_spread: float, frequencies, power: float = 1.0):
     r"""Covariance for an exponential delay profile, :math:`C_{fg}=p/(1+j2\pi(f-g)\tau)`.
 
     It is also that of any number of paths with independent, exponentially distributed delays.
@@ -209,7 +209,7 @@ def _powers(frequency_covariance, num_elements, element_covariance):
     return matrices, eigenvalues, traces[0] * eigenvalues.sum() + sum(traces[1:])
 
 
-def ofdm_ls_nmse(frequency_covariance, num_elements, variance, element_covariance=None):
+def ofdm_ls_nmse(frequency_covariance, num_elements: int, variance: float, element_covariance=None):
     r"""NMSE of least squares on every subcarrier, :math:`\sigma^2` over the mean entry power.
 
     Parameters
@@ -240,7 +240,11 @@ def ofdm_ls_nmse(frequency_covariance, num_elements, variance, element_covarianc
 
 
 def ofdm_lmmse_nmse(
-    frequency_covariance, num_elements, variance, element_covariance=None, pilot_subcarriers=None
+    frequency_covariance,
+    num_elements: int,
+    variance: float,
+    element_covariance=None,
+    pilot_subcarriers=None,
 ):
     r"""NMSE of :class:`OFDMLMMSEEstimator`, :math:`\mathrm{tr}(C-C_{\cdot S}(C_{SS}+\sigma^2I)
     ^{-1}C_{S\cdot})/\mathrm{tr}\,C`, C over elements and subcarriers.

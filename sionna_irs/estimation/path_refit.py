@@ -63,7 +63,7 @@ class FingerprintMapping(LinkLayer):
 
     inputs = {"h_ul": Input("complex", "num_users", "num_ant")}
 
-    def __init__(self, room, num_refine=3, ridge=1e-3, **kwargs):
+    def __init__(self, room, num_refine: int = 3, ridge: float = 1e-3, **kwargs):
         kwargs.setdefault("precision", room.precision)
         super().__init__(**kwargs)
         require_integer("num_refine", num_refine, low=0)

@@ -64,7 +64,14 @@ class SurfacePilots(LinkLayer):
         "no": Input("real", minimum=0, like="u"),
     }
 
-    def __init__(self, num_elements, num_patterns, pilot_len=1, direct=True, **kwargs):
+    def __init__(
+        self,
+        num_elements: int,
+        num_patterns: int,
+        pilot_len: int = 1,
+        direct: bool = True,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         for name, value in (("num_elements", num_elements), ("pilot_len", pilot_len)):
             if not isinstance(value, int) or value < 1:

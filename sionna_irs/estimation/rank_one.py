@@ -78,7 +78,7 @@ class RankOneEstimator(PilotEstimator):
 
     compiled = True
 
-    def __init__(self, pilots, num_steps=6, **kwargs):
+    def __init__(self, pilots, num_steps: int = 6, **kwargs):
         super().__init__(pilots, **kwargs)
         require_integer("num_steps", num_steps, low=0)
         self.num_steps = num_steps

@@ -54,7 +54,9 @@ class UserPilots(LinkLayer):
         "no": Input("real", minimum=0, like="h"),
     }
 
-    def __init__(self, num_users, num_symbols, trainable=False, initial=None, **kwargs):
+    def __init__(
+        self, num_users: int, num_symbols: int, trainable: bool = False, initial=None, **kwargs
+    ):
         super().__init__(**kwargs)
         require_integer("num_users", num_users)
         require_integer("num_symbols", num_symbols)

@@ -51,7 +51,7 @@ class AnalogSSCA:
     [[8, 4], [2, 4, 2]]
     """
 
-    def __init__(self, front, precoder, step_size=2.0):
+    def __init__(self, front, precoder, step_size: float = 2.0):
         if not 0 < step_size < math.inf:
             raise ValueError(f"step_size = {step_size}; a positive number is needed")
         self.front, self.precoder, self.step_size = front, precoder, step_size

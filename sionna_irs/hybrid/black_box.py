@@ -68,7 +68,15 @@ class BlackBoxHybrid(LinkLayer):
         "gram": Input("complex", "num_chains", "num_chains"),
     }
 
-    def __init__(self, pilots, num_users, num_rx_chains, num_streams, width=256, **kwargs):
+    def __init__(
+        self,
+        pilots,
+        num_users: int,
+        num_rx_chains: int,
+        num_streams: int,
+        width: int = 256,
+        **kwargs,
+    ):
         kwargs.setdefault("precision", pilots.precision)
         super().__init__(**kwargs)
         sizes = {"num_users": num_users, "num_rx_chains": num_rx_chains, "width": width}

@@ -64,7 +64,7 @@ class BlockDiagonalization(LinkLayer):
 
     inputs = HYBRID_INPUTS
 
-    def __init__(self, num_streams, max_rank=None, **kwargs):
+    def __init__(self, num_streams: int, max_rank: int | None = None, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_streams", num_streams)
         require_integer("max_rank", max_rank, optional=True)
@@ -107,7 +107,7 @@ def _orthonormal(columns):
     return q[..., : columns.shape[-2], :]
 
 
-def reduce_channel(h_eq, r_w, gram, max_rank):
+def reduce_channel(h_eq, r_w, gram, max_rank: int):
     r"""The channels of all users in the space that they span, exactly.
 
     .. math:: \tilde H_k=Q_k^HH_kP,\qquad Q_k^HR_kQ_k=I,\qquad P^HGP=I

@@ -1,5 +1,7 @@
 """Pilots between the RF chains of a base station and of its users."""
 
+from typing import Literal
+
 import numpy as np
 import tensorflow as tf
 
@@ -85,12 +87,12 @@ class ChainPilots(LinkLayer):
 
     def __init__(
         self,
-        num_chains,
-        num_symbols,
-        mode="common",
-        num_users=None,
-        num_rx_chains=None,
-        trainable=False,
+        num_chains: int,
+        num_symbols: int,
+        mode: Literal["common", "uplink", "contaminated"] = "common",
+        num_users: int | None = None,
+        num_rx_chains: int | None = None,
+        trainable: bool = False,
         initial=None,
         **kwargs,
     ):

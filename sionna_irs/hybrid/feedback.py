@@ -74,7 +74,7 @@ class PathFeedback(LinkLayer):
 
     inputs = {"angles": Input("real", "num_paths", 2), "gains": Input("complex", "num_paths")}
 
-    def __init__(self, channel, angle_bits, gain_bits, **kwargs):
+    def __init__(self, channel, angle_bits, gain_bits: int, **kwargs):
         kwargs.setdefault("precision", channel.precision)
         super().__init__(**kwargs)
         one = not isinstance(angle_bits, (tuple, list))
@@ -180,7 +180,7 @@ class TransformFeedback(LinkLayer):
 
     inputs = {"h_eq": Input("complex", "users", "num_rx_chains", "num_chains")}
 
-    def __init__(self, covariance, num_bits, **kwargs):
+    def __init__(self, covariance, num_bits: int, **kwargs):
         super().__init__(**kwargs)
         covariance = np.asarray(covariance)
         shape = covariance.shape

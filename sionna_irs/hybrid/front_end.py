@@ -71,12 +71,12 @@ class HybridFrontEnd(LinkLayer):
 
     def __init__(
         self,
-        num_tx_ant,
-        num_tx_chains,
-        num_rx_ant,
-        num_rx_chains,
-        num_users,
-        num_bits=None,
+        num_tx_ant: int,
+        num_tx_chains: int,
+        num_rx_ant: int,
+        num_rx_chains: int,
+        num_users: int,
+        num_bits: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -128,7 +128,7 @@ def _gram(beams):
     return tf.linalg.matmul(beams, beams, adjoint_a=True)
 
 
-def steered_phases(tx_array, rx_array, angles, num_tx_chains, num_rx_chains):
+def steered_phases(tx_array, rx_array, angles, num_tx_chains: int, num_rx_chains: int):
     """Phases of a front end whose beams point at paths of known angles.
 
     Chain c of the base station serves user c mod K with its path c // K: every user gets the same

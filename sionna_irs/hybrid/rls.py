@@ -74,7 +74,7 @@ class RLSEstimator(LinkLayer):
         y = Input("complex", *users, "rows", "slots")
         return {"y": y, "no": Input("real", minimum=1e-30, like="y")}
 
-    def __init__(self, pilots, forgetting=1.0, loading=10.0, **kwargs):
+    def __init__(self, pilots, forgetting: float = 1.0, loading: float = 10.0, **kwargs):
         kwargs.setdefault("precision", pilots.precision)
         super().__init__(**kwargs)
         if not 0 < forgetting <= 1:

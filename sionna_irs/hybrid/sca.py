@@ -1,6 +1,7 @@
 """Digital part of hybrid beamforming: successive convex approximation and weighted MMSE."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -131,12 +132,12 @@ class SCA(LinkLayer):
 
     def __init__(
         self,
-        num_streams,
-        num_iter=20,
-        update="sca",
-        power="per_user",
+        num_streams: int,
+        num_iter: int = 20,
+        update: Literal["sca", "wmmse"] = "sca",
+        power: Literal["per_user", "total"] = "per_user",
         start="svd",
-        method="auto",
+        method: Literal["auto", "eigh", "newton"] = "auto",
         **kwargs,
     ):
         super().__init__(**kwargs)

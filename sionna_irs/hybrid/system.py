@@ -1,5 +1,7 @@
 """Sounding, estimation, feedback and hybrid beamforming behind one front end."""
 
+from typing import Literal
+
 import tensorflow as tf
 
 from .. import metrics
@@ -81,8 +83,8 @@ class HybridSystem(LinkLayer):
     }
 
     def __init__(
-        self, front, precoder, estimator=None, feedback=None, channel=None, error_aware=False,
-        receiver="bs", **kwargs,
+        self, front, precoder, estimator=None, feedback=None, channel=None, error_aware: bool=False,
+        receiver: Literal["bs", "user"]="bs", **kwargs,
     ):  # fmt: skip
         kwargs.setdefault("precision", front.precision)
         super().__init__(**kwargs)

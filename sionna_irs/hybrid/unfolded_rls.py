@@ -65,11 +65,11 @@ class UnfoldedRLS(RLSEstimator):
     def __init__(
         self,
         pilots,
-        num_rx_chains,
-        num_users=None,
-        forgetting=1.0,
-        loading=10.0,
-        offsets=False,
+        num_rx_chains: int,
+        num_users: int | None = None,
+        forgetting: float = 1.0,
+        loading: float = 10.0,
+        offsets: bool = False,
         **kwargs,
     ):
         super().__init__(pilots, forgetting, loading, **kwargs)

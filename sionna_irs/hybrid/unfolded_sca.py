@@ -1,6 +1,7 @@
 """SCA iterations of hybrid beamforming as layers, with trained matrices in place of the inverse."""
 
 import math
+from typing import Literal
 
 import tensorflow as tf
 
@@ -119,13 +120,13 @@ class UnfoldedSCA(LinkLayer):
 
     def __init__(
         self,
-        num_layers,
-        num_streams,
-        num_chains,
-        num_rx_chains=None,
-        num_users=None,
-        inverse="jacobi",
-        offsets=False,
+        num_layers: int,
+        num_streams: int,
+        num_chains: int,
+        num_rx_chains: int | None = None,
+        num_users: int | None = None,
+        inverse: Literal["jacobi", "diag", "exact"] = "jacobi",
+        offsets: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -59,7 +59,7 @@ class HybridZF(LinkLayer):
 
     inputs = HYBRID_INPUTS
 
-    def __init__(self, num_streams, regularized=False, **kwargs):
+    def __init__(self, num_streams: int, regularized: bool = False, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_streams", num_streams)
         self.num_streams, self.regularized = num_streams, regularized

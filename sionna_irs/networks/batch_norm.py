@@ -46,7 +46,7 @@ class BatchNorm(LinkLayer):
 
     inputs = {"x": Input("real", "num_channels")}
 
-    def __init__(self, num_channels, momentum=0.95, epsilon=1e-5, **kwargs):
+    def __init__(self, num_channels: int, momentum: float = 0.95, epsilon: float = 1e-5, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum = {momentum}; a number in [0, 1) is needed")

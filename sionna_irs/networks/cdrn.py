@@ -37,7 +37,7 @@ class CDRN(LinkLayer):
     num_channels = 2
     inputs = {"x": Input("real", "height", "width", 2)}
 
-    def __init__(self, num_blocks=3, num_layers=15, num_filters=64, **kwargs):
+    def __init__(self, num_blocks: int = 3, num_layers: int = 15, num_filters: int = 64, **kwargs):
         super().__init__(**kwargs)
         for name, value in (("num_blocks", num_blocks), ("num_layers", num_layers)):
             require_integer(name, value)

@@ -41,7 +41,7 @@ class AntennaContext(LinkLayer):
 
     inputs = {"x": Input("real", "num_ant", "width", "num_channels")}
 
-    def __init__(self, num_channels, norm=False, activation="leaky_relu", **kwargs):
+    def __init__(self, num_channels: int, norm: bool = False, activation="leaky_relu", **kwargs):
         super().__init__(**kwargs)
         self.num_channels = num_channels
         same = {"precision": self.precision}

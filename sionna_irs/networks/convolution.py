@@ -1,6 +1,7 @@
 """Convolutions of feature maps, with normalisation and activation."""
 
 import math
+from typing import Literal
 
 import tensorflow as tf
 
@@ -68,7 +69,14 @@ class Convolution(LinkLayer):
     inputs = {"x": Input("real", "height", "width", "num_inputs")}
 
     def __init__(
-        self, kind, num_inputs, num_filters, norm=True, bias=None, activation="leaky_relu", **kwargs
+        self,
+        kind: Literal["conv", "sep", "dil", "point"],
+        num_inputs: int,
+        num_filters: int,
+        norm: bool = True,
+        bias: bool | None = None,
+        activation: Literal["leaky_relu", "relu", "silu"] | None = "leaky_relu",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         if kind not in _KINDS:

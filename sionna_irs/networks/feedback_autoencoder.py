@@ -71,7 +71,13 @@ class FeedbackAutoencoder(LinkLayer):
     inputs = {"h_eq": Input("complex", "num_rx_chains", "num_chains")}
 
     def __init__(
-        self, num_rx_chains, num_chains, num_bits, bits_per_value=1, entry_power=1.0, **kwargs
+        self,
+        num_rx_chains: int,
+        num_chains: int,
+        num_bits: int,
+        bits_per_value: int = 1,
+        entry_power: float = 1.0,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         require_integer("num_rx_chains", num_rx_chains)

@@ -68,11 +68,11 @@ class RowNet(LinkLayer):
 
     def __init__(
         self,
-        num_inputs,
+        num_inputs: int,
         hidden=(256, 512, 512),
-        residual=True,
-        normalize=True,
-        batch_norm=True,
+        residual: bool = True,
+        normalize: bool = True,
+        batch_norm: bool = True,
         **kwargs,
     ):
         super().__init__(**kwargs)

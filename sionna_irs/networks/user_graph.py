@@ -65,7 +65,7 @@ class UserGraph(LinkLayer):
 
     inputs = {"gram": Input("complex", "num_users", "num_users")}
 
-    def __init__(self, num_layers=3, width=48, num_outputs=2, **kwargs):
+    def __init__(self, num_layers: int = 3, width: int = 48, num_outputs: int = 2, **kwargs):
         super().__init__(**kwargs)
         for name, value in (
             ("num_layers", num_layers),

@@ -72,7 +72,9 @@ class CapacityAscent(AlternatingDesign):
         """What policies of the user's read may change from call to call."""
         return all(isinstance(part, LinkLayer) for part in self.start)
 
-    def __init__(self, snr, num_iter=4, starts=None, num_bits=None, **kwargs):
+    def __init__(
+        self, snr: float, num_iter: int = 4, starts=None, num_bits: int | None = None, **kwargs
+    ):
         if not isinstance(snr, (int, float)) or not 0 < snr < math.inf:
             raise ValueError(f"snr = {snr!r}; a positive finite number is needed")
         if starts is None:

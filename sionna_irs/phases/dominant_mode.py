@@ -58,7 +58,7 @@ class DominantMode(AlternatingDesign):
         """What policies of the user's read may change from call to call."""
         return all(isinstance(part, LinkLayer) for part in self.start)
 
-    def __init__(self, num_iter=20, start=None, **kwargs):
+    def __init__(self, num_iter: int = 20, start=None, **kwargs):
         start = RandomPhases(precision=kwargs.get("precision")) if start is None else start
         super().__init__(num_iter, start, **kwargs)
 

@@ -10,7 +10,7 @@ from ..linalg.solve import square_matrix
 __all__ = ["dominant_phases"]
 
 
-def dominant_phases(covariance, num_iter=100):
+def dominant_phases(covariance, num_iter: int = 100):
     r"""Phases of the dominant eigenvector of the cascade's covariance, for a surface without CSI.
 
     With c the products of what the elements receive and send on along one pair of paths, the mean

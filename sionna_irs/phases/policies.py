@@ -96,7 +96,7 @@ class AlignedPhases(LinkLayer):
 
     inputs = {"links": Input("links")}
 
-    def __init__(self, num_iter=10, **kwargs):
+    def __init__(self, num_iter: int = 10, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_iter", num_iter)
         self.num_iter = num_iter
@@ -160,7 +160,7 @@ class CoordinateAscent(LinkLayer):
     inputs = {"links": Input("links")}
     compiled = True
 
-    def __init__(self, num_bits=None, num_iter=8, **kwargs):
+    def __init__(self, num_bits: int | None = None, num_iter: int = 8, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_bits", num_bits, high=16, optional=True)
         require_integer("num_iter", num_iter)

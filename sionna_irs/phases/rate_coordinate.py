@@ -71,7 +71,9 @@ class RateCoordinateAscent(LinkLayer):
         """What a policy of the user's reads may change from call to call."""
         return all(isinstance(part, LinkLayer) for part in (self.start,))
 
-    def __init__(self, snr, num_bits=None, num_iter=8, start=None, **kwargs):
+    def __init__(
+        self, snr: float, num_bits: int | None = None, num_iter: int = 8, start=None, **kwargs
+    ):
         super().__init__(**kwargs)
         if not isinstance(snr, (int, float)) or not 0 < snr < math.inf:
             raise ValueError(f"snr = {snr!r}; a positive finite number is needed")

@@ -46,7 +46,7 @@ class RiemannianAscent(UnitModulusSolver):
     compiled = True
     _HALVINGS = 20
 
-    def __init__(self, num_iter=60, **kwargs):
+    def __init__(self, num_iter: int = 60, **kwargs):
         super().__init__(num_iter, **kwargs)
 
     def begin(self, t, c, phi):

@@ -53,7 +53,7 @@ class StatisticalPhases(LinkLayer):
 
     inputs = {"links": Input("links")}
 
-    def __init__(self, channel, solver=None, num_iter=10, num_starts=4, **kwargs):
+    def __init__(self, channel, solver=None, num_iter: int = 10, num_starts: int = 4, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_iter", num_iter)
         require_integer("num_starts", num_starts)

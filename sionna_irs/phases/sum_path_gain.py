@@ -65,7 +65,7 @@ class AlternatingDesign(LinkLayer):
     # Whether axes between the batch and the matrix, such as users, may share the surfaces.
     shared_axes = False
 
-    def __init__(self, num_iter, start, num_bits=None, **kwargs):
+    def __init__(self, num_iter: int, start, num_bits: int | None = None, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_iter", num_iter)
         require_integer("num_bits", num_bits, high=16, optional=True)
@@ -197,7 +197,9 @@ class SumPathGain(AlternatingDesign):
         """What policies of the user's read may change from call to call."""
         return all(isinstance(part, LinkLayer) for part in (self.solver, *self.start))
 
-    def __init__(self, solver=None, num_iter=5, start=None, num_bits=None, **kwargs):
+    def __init__(
+        self, solver=None, num_iter: int = 5, start=None, num_bits: int | None = None, **kwargs
+    ):
         if solver is not None and num_bits is not None:
             raise ValueError(
                 f"num_bits = {num_bits!r}; None is needed with a solver, which has its own"

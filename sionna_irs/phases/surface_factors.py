@@ -46,7 +46,7 @@ def surface_order(links):
     return [node for node in order if node not in ("tx", "rx")]
 
 
-def end_to_end(links, theta):
+def end_to_end(links, theta: dict):
     r"""H of hop matrices, the fields pushed node by node from the side with fewer antennas.
 
     Parameters
@@ -81,7 +81,7 @@ def end_to_end(links, theta):
     return h
 
 
-def surface_factors(links, theta, name):
+def surface_factors(links, theta, name: str):
     r"""E, J and F0 of :math:`H=F_0+E\,\mathrm{diag}(\theta_s)J`, for the surface s.
 
     E is what the elements send to the receiver over all paths behind s, J what they receive over

@@ -1,6 +1,7 @@
 """Two-timescale surface design from channel samples: stochastic successive convex approximation."""
 
 import math
+from typing import Literal
 
 import tensorflow as tf
 
@@ -61,7 +62,13 @@ class TwoTimescaleSSCA:
     """
 
     def __init__(
-        self, oracle, num_samples=10, no=1.0, tau=0.01, convention="consistent", weights=None
+        self,
+        oracle,
+        num_samples: int = 10,
+        no: float = 1.0,
+        tau: float = 0.01,
+        convention: Literal["consistent", "as_published"] = "consistent",
+        weights=None,
     ):
         require_integer("num_samples", num_samples)
         if not 0 < tau < math.inf:

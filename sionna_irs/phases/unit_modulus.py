@@ -116,7 +116,7 @@ class UnitModulusSolver(LinkLayer):
     }
     num_bits = None
 
-    def __init__(self, num_iter, tolerance=None, **kwargs):
+    def __init__(self, num_iter: int, tolerance: float | None = None, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_iter", num_iter)
         if tolerance is None:
@@ -209,7 +209,7 @@ class PowerIteration(UnitModulusSolver):
 
     compiled = True
 
-    def __init__(self, num_iter=60, **kwargs):
+    def __init__(self, num_iter: int = 60, **kwargs):
         super().__init__(num_iter, **kwargs)
 
     def step(self, problem, state):
@@ -256,7 +256,7 @@ class ElementWise(UnitModulusSolver):
 
     compiled = True
 
-    def __init__(self, num_iter=5, num_bits=None, **kwargs):
+    def __init__(self, num_iter: int = 5, num_bits: int | None = None, **kwargs):
         super().__init__(num_iter, **kwargs)
         require_integer("num_bits", num_bits, high=16, optional=True)
         self.num_bits = num_bits
@@ -340,7 +340,7 @@ class ADMM(UnitModulusSolver):
 
     compiled = True
 
-    def __init__(self, num_iter=100, penalty=1.05, exact=False, **kwargs):
+    def __init__(self, num_iter: int = 100, penalty: float = 1.05, exact: bool = False, **kwargs):
         super().__init__(num_iter, **kwargs)
         if not isinstance(penalty, (int, float)) or not 0 < penalty < math.inf:
             raise ValueError(f"penalty = {penalty!r}; a positive finite number is needed")

@@ -107,7 +107,7 @@ class StrongestTap(LinkLayer):
 
     inputs = {"links": Input("links")}
 
-    def __init__(self, num_bits=None, num_iter=10, **kwargs):
+    def __init__(self, num_bits: int | None = None, num_iter: int = 10, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_bits", num_bits, high=16, optional=True)
         require_integer("num_iter", num_iter)
@@ -210,7 +210,9 @@ class RateAscent(LinkLayer):
         """What a policy of the user's reads may change from call to call."""
         return all(isinstance(part, LinkLayer) for part in (self.start,))
 
-    def __init__(self, snr, num_iter=200, learning_rate=0.1, start=None, **kwargs):
+    def __init__(
+        self, snr: float, num_iter: int = 200, learning_rate: float = 0.1, start=None, **kwargs
+    ):
         super().__init__(**kwargs)
         for name, value in (("snr", snr), ("learning_rate", learning_rate)):
             if not isinstance(value, (int, float)) or not 0 < value < math.inf:

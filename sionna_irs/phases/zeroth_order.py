@@ -55,7 +55,14 @@ class SurfaceTuner:
     """
 
     def __init__(
-        self, oracle, surfaces, step_size, no=1.0, decay=0.9972, decay_steps=1000, weights=None
+        self,
+        oracle,
+        surfaces: dict,
+        step_size,
+        no: float = 1.0,
+        decay=0.9972,
+        decay_steps=1000,
+        weights=None,
     ):
         if not 0 < decay <= 1:
             raise ValueError(f"decay = {decay}; a number in (0, 1] is needed")
@@ -178,7 +185,15 @@ class ZerothOrder(SurfaceTuner):
     TensorShape([8])
     """
 
-    def __init__(self, oracle, surfaces, step_size, smoothing_radius=0.0, num_probes=1, **kwargs):
+    def __init__(
+        self,
+        oracle,
+        surfaces,
+        step_size,
+        smoothing_radius: float = 0.0,
+        num_probes: int = 1,
+        **kwargs,
+    ):
         super().__init__(oracle, surfaces, step_size, **kwargs)
         if not 0 <= smoothing_radius < math.inf:
             raise ValueError(

@@ -96,7 +96,7 @@ class GramCNNPrecoder(_ImagePrecoder):
     TensorShape([4, 2])
     """
 
-    def __init__(self, num_users, num_filters=32, **kwargs):
+    def __init__(self, num_users: int, num_filters: int = 32, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_users", num_users)
         self.num_users = num_users
@@ -151,7 +151,9 @@ class CNNPrecoder(_ImagePrecoder):
     TensorShape([4, 2])
     """
 
-    def __init__(self, num_users, num_ant, filters=(32, 64, 64), width=1024, **kwargs):
+    def __init__(
+        self, num_users: int, num_ant: int, filters=(32, 64, 64), width: int = 1024, **kwargs
+    ):
         super().__init__(**kwargs)
         require_integer("num_users", num_users)
         require_integer("num_ant", num_ant)
@@ -216,7 +218,7 @@ class PilotCNNPrecoder(_ImagePrecoder):
         "no": Input("real", minimum=1e-30, like="y"),
     }
 
-    def __init__(self, pilots, num_ant, filters=(32, 64, 64), width=1024, **kwargs):
+    def __init__(self, pilots, num_ant: int, filters=(32, 64, 64), width: int = 1024, **kwargs):
         kwargs.setdefault("precision", pilots.precision)
         super().__init__(**kwargs)
         require_integer("num_ant", num_ant)

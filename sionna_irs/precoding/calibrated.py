@@ -1,5 +1,7 @@
 """A network in front of a linear precoder or estimator."""
 
+from typing import Literal
+
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer
@@ -75,7 +77,14 @@ class Calibrated(LinkLayer):
         "no": Input("real", minimum=1e-30, like="x"),
     }
 
-    def __init__(self, basis, row_net, axis="user", learned_loading=False, **kwargs):
+    def __init__(
+        self,
+        basis,
+        row_net,
+        axis: Literal["user", "antenna"] = "user",
+        learned_loading: bool = False,
+        **kwargs,
+    ):
         kwargs.setdefault("precision", basis.precision)
         super().__init__(**kwargs)
         if axis not in _AXES:

@@ -57,7 +57,7 @@ class Precoder(LinkLayer):
     }
     powers = ("total", "per_user")
 
-    def __init__(self, power="total", **kwargs):
+    def __init__(self, power: str = "total", **kwargs):
         super().__init__(**kwargs)
         if power not in self.powers:
             names = " or ".join(map(repr, self.powers))
@@ -126,7 +126,7 @@ class RZFPrecoder(Precoder):
     TensorShape([4, 2])
     """
 
-    def __init__(self, regularization=None, **kwargs):
+    def __init__(self, regularization: float | None = None, **kwargs):
         super().__init__(**kwargs)
         if regularization is not None and not 0 <= regularization < math.inf:
             raise ValueError(

@@ -64,7 +64,7 @@ class StructuredPrecoder(Precoder):
 
     inputs = {**Precoder.inputs, "no": Input("real", minimum=1e-30, like="h")}
 
-    def __init__(self, network=None, num_refine=0, **kwargs):
+    def __init__(self, network=None, num_refine: int = 0, **kwargs):
         if network is not None:
             kwargs.setdefault("precision", network.precision)
         super().__init__(**kwargs)

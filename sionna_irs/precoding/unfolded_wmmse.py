@@ -82,7 +82,7 @@ class UnfoldedWMMSE(LinkLayer):
         "no": Input("real", minimum=1e-30, like="h"),
     }
 
-    def __init__(self, num_layers, num_ant, num_users=None, **kwargs):
+    def __init__(self, num_layers: int, num_ant: int, num_users: int | None = None, **kwargs):
         super().__init__(**kwargs)
         require_integer("num_layers", num_layers)
         require_integer("num_ant", num_ant)

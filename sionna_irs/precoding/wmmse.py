@@ -1,6 +1,7 @@
 """Weighted MMSE precoding of single-antenna users with a fixed number of iterations."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -118,12 +119,12 @@ class WMMSE(LinkLayer):
 
     def __init__(
         self,
-        num_iter=20,
-        multiplier="closed_form",
-        num_steps=None,
+        num_iter: int = 20,
+        multiplier: Literal["closed_form", "newton", "bisection"] = "closed_form",
+        num_steps: int | None = None,
         start="rzf",
         weights=None,
-        method="auto",
+        method: Literal["auto", "unrolled", "tensors"] = "auto",
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -1,5 +1,7 @@
 """From the weights of the operations to a discrete network."""
 
+from typing import Literal
+
 import numpy as np
 
 from .. import random
@@ -10,7 +12,7 @@ __all__ = ["derive_genotype", "random_genotype"]
 _RULES = ("argmax", "top2")
 
 
-def derive_genotype(alpha, operations=EXTENDED, rule="argmax"):
+def derive_genotype(alpha, operations=EXTENDED, rule: Literal["argmax", "top2"] = "argmax"):
     """The strongest operation on every edge, where something flows into every node.
 
     Strength is softmax(alpha) over the operations of an edge. "argmax" lets every edge have its
@@ -77,7 +79,7 @@ def _cell(strength, operations, rule):
     return nodes
 
 
-def random_genotype(num_cells, num_nodes, operations=EXTENDED, seed=0):
+def random_genotype(num_cells: int, num_nodes: int, operations=EXTENDED, seed: int = 0):
     """Operations drawn uniformly: what a search must beat. Guarded as by :func:`derive_genotype`.
 
     Parameters

@@ -43,8 +43,8 @@ def hypergradient(
     weights,
     alpha,
     rate,
-    num_steps=2,
-    truncation=None,
+    num_steps: int = 2,
+    truncation: int | None = None,
     product=None,
 ):
     r"""Derivative of a validation loss in alpha through steps of gradient descent.

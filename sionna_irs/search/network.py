@@ -62,11 +62,11 @@ class CellNetwork(LinkLayer):
     def __init__(
         self,
         genotype,
-        num_filters=48,
-        num_channels=2,
-        norm=True,
+        num_filters: int = 48,
+        num_channels: int = 2,
+        norm: bool = True,
         activation="leaky_relu",
-        context=False,
+        context: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -47,7 +47,8 @@ class ArchitectureSearch:
         Of the weights.
     decay : float
         Weight decay: half of it times the squared norm of the weights is part of their loss.
-    alpha_rate, alpha_final_rate : float
+    alpha_rate : float
+    alpha_final_rate : float or None
         Of alpha, on half a cosine, too; None keeps it.
     alpha_decay : float
     product : callable, optional
@@ -81,16 +82,16 @@ class ArchitectureSearch:
         network,
         draw,
         loss,
-        num_steps,
-        inner_steps=2,
-        truncation=2,
-        num_pretraining=0,
-        rate=0.005,
-        final_rate=0.0001,
-        decay=3e-4,
-        alpha_rate=1e-3,
-        alpha_final_rate=None,
-        alpha_decay=1e-3,
+        num_steps: int,
+        inner_steps: int = 2,
+        truncation: int = 2,
+        num_pretraining: int = 0,
+        rate: float = 0.005,
+        final_rate: float = 0.0001,
+        decay: float = 3e-4,
+        alpha_rate: float = 1e-3,
+        alpha_final_rate: float | None = None,
+        alpha_decay: float = 1e-3,
         product=None,
     ):
         if network.num_operations < 2:

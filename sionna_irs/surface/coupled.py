@@ -41,7 +41,14 @@ class CoupledAmplitude(Surface):
     0.2
     """
 
-    def __init__(self, panel, beta_min=0.2, steepness=1.6, phase_offset=0.43 * math.pi, **kwargs):
+    def __init__(
+        self,
+        panel,
+        beta_min: float = 0.2,
+        steepness: float = 1.6,
+        phase_offset: float = 0.43 * math.pi,
+        **kwargs,
+    ):
         super().__init__(panel, **kwargs)
         if not 0 <= beta_min <= 1:
             raise ValueError(f"beta_min = {beta_min}; a number in [0, 1] is needed")

@@ -60,7 +60,7 @@ class DiscretePhases(Surface):
     array([ 1., -1.], dtype=float32)
     """
 
-    def __init__(self, panel, num_bits, **kwargs):
+    def __init__(self, panel, num_bits: int, **kwargs):
         super().__init__(panel, **kwargs)
         require_integer("num_bits", num_bits, high=16)
         self.num_bits = num_bits

@@ -77,7 +77,7 @@ class Surface(LinkLayer):
     frequency_selective = False
     control_rows = ()  # (r,): r numbers for every element, control [..., r, N]
 
-    def __init__(self, panel, trainable=False, initial="zeros", **kwargs):
+    def __init__(self, panel, trainable: bool = False, initial="zeros", **kwargs):
         super().__init__(**kwargs)
         self.panel = require_array("panel", panel)
         self.num_elements = panel.num_ant

@@ -2,6 +2,7 @@
 
 import cmath
 import math
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -157,16 +158,16 @@ class Varactor(Surface):
     def __init__(
         self,
         panel,
-        carrier_frequency=6e9,
-        incidence_deg=0.0,
-        polarization="TE",
-        capacitance_range_pf=(0.1, 0.5),
-        num_bits=None,
-        period=5e-3,
-        gap=0.5e-3,
-        thickness=1.2e-3,
-        permittivity=4.4 - 0.088j,
-        inductance=0.5e-9,
+        carrier_frequency: float = 6e9,
+        incidence_deg: float = 0.0,
+        polarization: Literal["TE", "TM"] = "TE",
+        capacitance_range_pf: tuple[float, float] = (0.1, 0.5),
+        num_bits: int | None = None,
+        period: float = 5e-3,
+        gap: float = 0.5e-3,
+        thickness: float = 1.2e-3,
+        permittivity: complex = 4.4 - 0.088j,
+        inductance: float = 0.5e-9,
         initial="mid",
         **kwargs,
     ):

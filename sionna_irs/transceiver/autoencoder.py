@@ -1,6 +1,7 @@
 """A link over surfaces that is learned from end to end: encoder, surfaces, decoder."""
 
 import warnings
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -111,15 +112,15 @@ class SurfaceAutoencoder(LinkLayer):
     def __init__(
         self,
         channel,
-        num_messages=16,
-        surface_input="csi",
-        decoder_input="y_and_h",
+        num_messages: int = 16,
+        surface_input: str = "csi",
+        decoder_input: str = "y_and_h",
         policy=None,
-        kernel_size=1,
-        norm="batch",
-        num_filters=256,
-        num_surface_filters=128,
-        surface_noise_power=1e-11,
+        kernel_size: int = 1,
+        norm: Literal["batch", "block", "symbol"] = "batch",
+        num_filters: int = 256,
+        num_surface_filters: int = 128,
+        surface_noise_power: float = 1e-11,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -40,7 +40,14 @@ class LeakReport:
         return self.ser[0]
 
 
-def leak_guard(errors, bound_errors, trials, num_messages, ablation_errors=None, confidence=0.999):
+def leak_guard(
+    errors: int,
+    bound_errors: int,
+    trials: int,
+    num_messages: int,
+    ablation_errors: int | None = None,
+    confidence: float = 0.999,
+):
     r"""Judge counted errors of a learned link of any kind.
 
     A link leaks when its error rate lies below that of the optimal decisions on its own signals

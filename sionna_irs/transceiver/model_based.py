@@ -10,7 +10,7 @@ from ..qam import QAM
 __all__ = ["svd_symbol_error_rate"]
 
 
-def svd_symbol_error_rate(h, power, num_messages=16, num_streams=1):
+def svd_symbol_error_rate(h, power, num_messages: int = 16, num_streams: int = 1):
     r"""Symbol error rate of transmission over the strongest singular pairs, minimum distance.
 
     One stream of M-QAM sees :math:`\gamma=P\lambda_1^2`, and

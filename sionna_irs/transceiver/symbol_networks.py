@@ -1,6 +1,7 @@
 """Convolutions along the channel uses of a block, and signals of a given mean energy."""
 
 import math
+from typing import Literal
 
 import tensorflow as tf
 
@@ -52,7 +53,7 @@ def squared_modulus(z):
     return tf.square(tf.math.real(z)) + tf.square(tf.math.imag(z))
 
 
-def symbol_loss(logits, messages, kind="categorical"):
+def symbol_loss(logits, messages, kind: Literal["categorical", "binary"] = "categorical"):
     r"""Mean cross-entropy of the messages [nat].
 
     "categorical" is :math:`-\ln p_m`, p the softmax of the logits; "binary" is the mean over
@@ -231,7 +232,13 @@ class SymbolNetwork(LinkLayer):
     inputs = {"x": Input("real", "block", "num_inputs")}
 
     def __init__(
-        self, num_inputs, num_filters, num_outputs, kernel_size=1, norm_output=False, **kwargs
+        self,
+        num_inputs: int,
+        num_filters: int,
+        num_outputs: int,
+        kernel_size: int = 1,
+        norm_output: bool = False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.num_inputs = num_inputs

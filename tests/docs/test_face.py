@@ -1,13 +1,17 @@
 """What editors and type checkers see of the packages that load their names late."""
 
 import importlib
+import inspect
 import os
 import pathlib
 import subprocess
 import sys
+import types
+from typing import Literal
 
 import jedi
 import pytest
+from plain_types import annotation, parameters
 
 ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -46,6 +50,29 @@ def test_type_checkers_refuse_misspelt_names(tmp_path):
     first, *_ = found.stdout.splitlines()
     assert first.startswith("user.py:3: error:") and 'maybe "SurfaceChannel"' in first
     assert found.stdout.count("error:") == 1
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_plain_arguments_are_annotated_as_their_docstrings_say(package):
+    count = 0
+    for name in importlib.import_module(package).__all__:
+        value = getattr(importlib.import_module(package), name)
+        if not isinstance(value, (type, types.FunctionType)):
+            continue
+        if isinstance(value, type) and issubclass(value, (dict, Exception)):
+            continue
+        arguments = inspect.signature(value).parameters
+        for argument, words in parameters(value.__doc__):
+            wanted = annotation(words)
+            if wanted is None or argument not in arguments:
+                continue
+            found = arguments[argument].annotation
+            known = eval(wanted, {"Literal": Literal})
+            # A base class whose subclasses take other words says `str`.
+            fits = found == known or (found is str and wanted.startswith("Literal"))
+            assert fits, f"{name}({argument}): {wanted}"
+            count += 1
+    assert count > (20 if package == "link_sims" else 300)
 
 
 def test_python_offers_close_names():

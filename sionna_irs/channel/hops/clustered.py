@@ -71,11 +71,11 @@ class ClusteredChannel(LinkLayer):
         self,
         tx_array,
         rx_array,
-        num_users,
-        num_clusters=4,
-        num_rays=2,
-        path_power=0.1,
-        max_angle=np.pi / 3,
+        num_users: int,
+        num_clusters: int = 4,
+        num_rays: int = 2,
+        path_power: float = 0.1,
+        max_angle: float = np.pi / 3,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -14,7 +14,7 @@ __all__ = [
 ]
 
 
-def exponential_correlation(array, coefficient):
+def exponential_correlation(array, coefficient: complex):
     r"""Exponential model, :math:`R_{ij}=\rho^{j-i}` for j >= i, Hermitian.
 
     On a planar array, :math:`R_v\otimes R_h`. Source: Loyka 2001.
@@ -77,7 +77,7 @@ def exponential_factors(array, coefficient):
     return tuple(linear(size) for size in require_array("array", array).shape)
 
 
-def plane_wave_correlation(num_points, num_waves, angular_spread, spacing):
+def plane_wave_correlation(num_points: int, num_waves: int, angular_spread: float, spacing: float):
     r"""Correlation of points on a line under plane waves around broadside, real Toeplitz.
 
     .. math:: R_{mk}=\frac1S\sum_{i=1}^{S}e^{j2\pi(m-k)d\cos(\pi/2+\theta_i)},\qquad

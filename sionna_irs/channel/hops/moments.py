@@ -45,7 +45,7 @@ class HopMoments:
            [1., 1., 2.]], dtype=float32)
     """
 
-    def __init__(self, mean, variance, rx_correlation=None, tx_correlation=None):
+    def __init__(self, mean, variance: float, rx_correlation=None, tx_correlation=None):
         self.mean, self.variance = np.asarray(mean, complex), float(variance)
         rx, tx = self.mean.shape
         self.rx_correlation = np.eye(rx) if rx_correlation is None else rx_correlation

@@ -14,7 +14,7 @@ from .moments import HopMoments, full_correlation
 __all__ = ["RayleighHop", "RicianHop", "correlate", "los_matrix"]
 
 
-def los_matrix(tx_array, rx_array, tx_angles, rx_angles):
+def los_matrix(tx_array, rx_array, tx_angles: tuple[float, float], rx_angles: tuple[float, float]):
     r"""Line of sight of a plane wave, :math:`a_{rx}a_{tx}^T` (no conjugate: see conventions).
 
     Parameters
@@ -92,12 +92,12 @@ class RicianHop(LinkLayer):
         self,
         tx_array,
         rx_array,
-        k_factor,
+        k_factor: float,
         path_gain=1.0,
         los="ones",
         tx_correlation=None,
         rx_correlation=None,
-        num_users=None,
+        num_users: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)

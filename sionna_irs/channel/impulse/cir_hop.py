@@ -1,6 +1,7 @@
 """Hops that give impulse responses: Sionna's channel models, and narrow-band hops as one path."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -60,7 +61,14 @@ class CIRHop:
     1e-06
     """
 
-    def __init__(self, model, path_gain=1.0, excess_delay=0.0, static=None, order="sionna"):
+    def __init__(
+        self,
+        model,
+        path_gain: float = 1.0,
+        excess_delay: float = 0.0,
+        static: bool | None = None,
+        order: Literal["sionna", "panel"] = "sionna",
+    ):
         if not (math.isfinite(path_gain) and path_gain > 0):
             raise ValueError(f"path_gain = {path_gain}; a positive number is needed")
         if not (math.isfinite(excess_delay) and excess_delay >= 0):

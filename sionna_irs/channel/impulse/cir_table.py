@@ -1,6 +1,7 @@
 """Stored impulse responses: several hops of the same samples, kept together."""
 
 import functools
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +25,7 @@ class CIRTable(dict):
     hops : dict
         ``{"tx>s1": CIR, ...}`` or pairs (a, tau), shapes as :class:`CIR` with the samples in place
         of the batch. A hop of one sample belongs to all.
-    arrays : dict
+    arrays : dict or None
         Node ("tx", "rx") -> ULA or UPA, where the hops have waves at that end.
     num_users : int
         Samples per example, all different: the users that share the hops of one sample.
@@ -48,7 +49,14 @@ class CIRTable(dict):
     (50, 10)
     """
 
-    def __init__(self, hops, arrays=None, num_users=1, users="rx", order="panel"):
+    def __init__(
+        self,
+        hops: dict,
+        arrays: dict | None = None,
+        num_users: int = 1,
+        users: Literal["rx", "tx"] = "rx",
+        order: Literal["sionna", "panel"] = "panel",
+    ):
         if users not in ("rx", "tx"):
             raise ValueError(f"users = {users!r}; 'rx' or 'tx' is needed")
         if order not in ("sionna", "panel"):

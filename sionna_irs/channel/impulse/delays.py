@@ -53,7 +53,7 @@ def delay_range(a, tau):
     return (first, last) if first <= last else (0.0, 0.0)
 
 
-def delay_energy(a, tau, cutoff):
+def delay_energy(a, tau, cutoff: float):
     r"""Share of the energy in paths later than ``cutoff`` after the first one.
 
     Parameters
@@ -79,7 +79,7 @@ def delay_energy(a, tau, cutoff):
     return tf.math.divide_no_nan(tf.reduce_sum(late), tf.reduce_sum(energy))
 
 
-def check_cyclic_prefix(a, tau, resource_grid, max_db=-30.0):
+def check_cyclic_prefix(a, tau, resource_grid, max_db: float = -30.0):
     r"""Energy beyond the cyclic prefix, which OFDM channels in the frequency domain overlook.
 
     ``OFDMChannel`` multiplies per subcarrier, so that late paths do no harm there; in a real

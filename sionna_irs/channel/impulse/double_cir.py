@@ -53,7 +53,9 @@ class DoubleSurfaceCIR(SurfaceCIR):
     array([184.6, 187.1, 202.9], dtype=float32)
     """
 
-    def __init__(self, channel, mean_excess_delay=None, max_doppler=0.0, **kwargs):
+    def __init__(
+        self, channel, mean_excess_delay: float | None = None, max_doppler: float = 0.0, **kwargs
+    ):
         if channel.carrier_frequency is None:
             raise ValueError("channel has carrier_frequency = None; a frequency [Hz] is needed")
         if set(channel.hops) != set(LINKS):

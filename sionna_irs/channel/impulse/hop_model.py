@@ -59,7 +59,14 @@ class HopModel(LinkLayer):
 
     inputs = {"batch_size": Input("size"), "num_time_steps": Input("size")}
 
-    def __init__(self, hop, delay=0.0, mean_excess_delay=None, max_doppler=0.0, **kwargs):
+    def __init__(
+        self,
+        hop,
+        delay: float = 0.0,
+        mean_excess_delay: float | None = None,
+        max_doppler: float = 0.0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         for name, value in (("delay", delay), ("max_doppler", max_doppler)):
             if not 0 <= value < math.inf:

@@ -44,7 +44,7 @@ def paths_for(cir, max_energy_loss, weight=None):
     return int(enough[0, 0]) + 1
 
 
-def prune_paths(cir, num_paths, weight=None):
+def prune_paths(cir, num_paths: int, weight=None):
     r"""The strongest paths of every link; the rest is dropped.
 
     For every frequency :math:`|\Delta H(f)|\le\sqrt{n\,\epsilon\,E}` when the n dropped paths

@@ -116,13 +116,13 @@ class SurfaceCIR(SurfaceGraph):
     def __init__(
         self,
         hops,
-        surfaces,
+        surfaces: dict,
         policy=None,
         frequencies=None,
-        max_energy_loss=None,
-        num_paths=None,
-        subtract_delay=False,
-        memory_limit=4e9,
+        max_energy_loss: float | None = None,
+        num_paths: int | None = None,
+        subtract_delay: bool = False,
+        memory_limit: float = 4e9,
         **kwargs,
     ):
         self._user_axis = user_axis(hops)

@@ -71,7 +71,7 @@ class SceneDevice:
 
     position: np.ndarray
     array: ULA | UPA = dataclasses.field(default_factory=lambda: ULA(1))
-    orientation: tuple = (0.0, 0.0, 0.0)
+    orientation: tuple[float, float, float] = (0.0, 0.0, 0.0)
     look_at: np.ndarray | None = None
     pattern: object = None
 
@@ -123,7 +123,7 @@ class RayTracedHops(CIRTable):
         [Hz]
     tx, rx : SceneDevice
         One of them may have many positions: these are the samples of the table.
-    surfaces : dict
+    surfaces : dict or None
         Name -> :class:`SceneDevice` with one position.
     hops : sequence of str or None
         Hops to solve, such as "s1>s2"; None: from tx to every surface, from every surface to rx,
@@ -168,15 +168,15 @@ class RayTracedHops(CIRTable):
     def __init__(
         self,
         scene,
-        carrier_frequency,
+        carrier_frequency: float,
         tx,
         rx,
-        surfaces=None,
+        surfaces: dict | None = None,
         hops=None,
-        spherical=True,
-        num_paths=None,
-        num_users=1,
-        with_vertices=False,
+        spherical: bool = True,
+        num_paths: int | None = None,
+        num_users: int = 1,
+        with_vertices: bool = False,
         max_depth=3,
         samples_per_src=100_000,
         materials=None,

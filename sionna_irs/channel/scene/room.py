@@ -1,6 +1,7 @@
 """A room with five paths per user; uplink and downlink share their delays and directions."""
 
 import functools
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -34,7 +35,7 @@ def room_positions():
     return np.stack(np.meshgrid(x, y, 1.0, indexing="ij"), -1).reshape(-1, 3)
 
 
-def room_split(split="train", stride=1):
+def room_split(split="train", stride: int = 1):
     """Which positions of the grid are for training, validation and test: disjoint sets.
 
     A fixed :func:`~sionna_irs.random.permutation` of the 200,901 positions holds those for testing
@@ -155,12 +156,12 @@ class RoomChannel(LinkLayer):
 
     def __init__(
         self,
-        num_users,
-        num_ant,
+        num_users: int,
+        num_ant: int,
         split="train",
-        source="images",
-        stride=1,
-        carriers=CARRIERS,
+        source: Literal["images", "ray_traced"] = "images",
+        stride: int = 1,
+        carriers: tuple[float, float] = CARRIERS,
         **kwargs,
     ):
         super().__init__(**kwargs)

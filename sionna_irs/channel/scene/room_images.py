@@ -5,6 +5,7 @@ antenna of a linear array along y at (-4.5, 0, 2.5).
 """
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 
@@ -116,7 +117,12 @@ def _amplitude(carrier, path, order):
     return LIGHT_SPEED / (4 * np.pi * carrier * length) * np.prod(reflected * twice, -1)
 
 
-def image_paths(positions, carriers=CARRIERS, num_paths=5, precision="single"):
+def image_paths(
+    positions,
+    carriers: tuple[float, float] = CARRIERS,
+    num_paths: int = 5,
+    precision: Literal["single", "double"] = "single",
+):
     r"""Paths by the image method, up to two reflections (25 images); all in float64.
 
     .. math:: \alpha_i=\frac{c}{4\pi f_ir}\prod_{x,y,z}\Gamma^{order}

@@ -1,6 +1,7 @@
 """Cascaded channels of a ray-traced scene, split into training, validation and test by place."""
 
 import functools
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,12 @@ __all__ = ["SceneCascade", "position_blocks"]
 _PARTS = ("train", "validation", "test")
 
 
-def position_blocks(positions, block_size, shares=(0.7, 0.15, 0.15), seed=0):
+def position_blocks(
+    positions,
+    block_size: float,
+    shares: tuple[float, float, float] = (0.7, 0.15, 0.15),
+    seed: int = 0,
+):
     """Split positions by square blocks of ground: neighbours, whose channels are alike, stay together.
 
     Parameters
@@ -165,18 +171,18 @@ class SceneCascade(SurfaceChannel):
 
     def __init__(
         self,
-        split="train",
-        num_rx_ant=64,
-        num_elements=64,
-        num_users=None,
+        split: Literal["train", "validation", "test"] = "train",
+        num_rx_ant: int = 64,
+        num_elements: int = 64,
+        num_users: int | None = None,
         scene="munich",
-        carrier_frequency=28e9,
-        access_point=(8.5, 21.0, 27.0),
-        surface=(45.0, 90.0, 15.0),
+        carrier_frequency: float = 28e9,
+        access_point: tuple[float, float, float] = (8.5, 21.0, 27.0),
+        surface: tuple[float, float, float] = (45.0, 90.0, 15.0),
         area=((-20.0, 80.0), (30.0, 120.0)),
-        spacing=2.0,
-        block_size=10.0,
-        num_paths=1,
+        spacing: float = 2.0,
+        block_size: float = 10.0,
+        num_paths: int | None = 1,
         max_depth=2,
         samples_per_src=10_000,
         precision=None,

@@ -99,17 +99,17 @@ class SceneOutline:
 
 def solve_paths(
     scene,
-    frequency,
+    frequency: float,
     tx_positions,
     rx_positions,
     tx_orientations=None,
     rx_orientations=None,
-    max_depth=3,
-    samples_per_src=100_000,
-    materials=None,
-    merge_shapes=True,
-    seed=1,
-    with_vertices=False,
+    max_depth: int = 3,
+    samples_per_src: int = 100_000,
+    materials: dict | None = None,
+    merge_shapes: bool = True,
+    seed: int = 1,
+    with_vertices: bool = False,
     cache_dir=None,
 ):
     r"""Direct and mirror-reflected paths of a scene, :math:`h(f)=\sum_p a_p e^{-j2\pi f\tau_p}`.
