@@ -30,6 +30,7 @@ def _plain_step():
 
     import sionna_irs as irs
 
+    from ...papers.precoding.wmmse_numpy import wmmse
     from . import zeroth_order_numpy as plain
 
     def normals(*shape):
@@ -49,7 +50,7 @@ def _plain_step():
     h = np.stack([normals(4, 6) * np.sqrt(2) for _ in range(20)])
     oracle = irs.WMMSE(_NUM_ITER, "newton", 12, start="ones", precision="double")
     ours = oracle(h, 1.0, return_state=True)[1]["rate"].numpy()
-    rates = [plain.sum_rate(x, plain.wmmse(x, _NUM_ITER)) for x in h]
+    rates = [plain.sum_rate(x, wmmse(x, _NUM_ITER, plain.equal_entries(x))) for x in h]
     return statistics.median(times), float(np.max(np.abs(ours - rates)))
 
 

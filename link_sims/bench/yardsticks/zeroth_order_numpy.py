@@ -4,10 +4,8 @@ What one step costs here, so that a ratio to it can be judged:
 
 * float64; arrays are vectorised within one replica; replicas and steps are Python loops.
 * Channel: correlation by full S x S products; three effective channels with ``np.diag``.
-* WMMSE: `num_iter` iterations (20) from equal entries, with M x M matrices. Each takes one
-  ``np.linalg.eigh``, one ``np.linalg.pinv`` (by singular values) and one ``scipy.optimize.fsolve``
-  for the multiplier, from 1, at its own tolerance of 1.5e-8; where that fails or ends below 0
-  (less than 1 % of the searches), ``scipy.optimize.brentq`` over all mu >= 0. No warm start.
+* WMMSE: `num_iter` iterations (20) of :func:`~link_sims.papers.precoding.wmmse_numpy.wmmse` from
+  equal entries. No warm start.
 * Gradient: central difference of radius 1e-6.
 * Threads are those of the BLAS library; set OMP_NUM_THREADS=1 before NumPy is imported for one.
 
@@ -17,9 +15,10 @@ Links are {"tx>s1": [S, M], "s1>rx": [K, S], "tx>rx": [K, M]}; random numbers ar
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq, fsolve
 
-__all__ = ["Scenario", "State", "scenario", "start", "step", "sum_rate", "wmmse"]
+from ...papers.precoding.wmmse_numpy import wmmse
+
+__all__ = ["Scenario", "State", "scenario", "start", "step", "equal_entries", "sum_rate"]
 
 
 class Scenario(NamedTuple):
@@ -110,40 +109,15 @@ def _received(h, v):
     return rho, total, total - np.diag(power)
 
 
+def equal_entries(h):
+    """The precoder [M, K] of unit power with equal entries."""
+    return np.full(h.shape[::-1], h.size**-0.5, complex)
+
+
 def sum_rate(h, v):
     """Sum rate [bit/s/Hz] of a precoder [M, K] at unit noise."""
     _, total, interference = _received(h, v)
     return float(np.sum(np.log2(total / interference)))
-
-
-def _multiplier(a, b):
-    """mu >= 0 at which the precoder (a + mu I)^-1 b has unit power."""
-    value, vector = np.linalg.eigh(a)
-    share = np.sum(np.abs(vector.conj().T @ b) ** 2, 1)
-
-    def excess(mu):
-        return np.sum(share / (value + mu) ** 2) - 1
-
-    (mu,), _, found, _ = fsolve(excess, 1.0, full_output=True)
-    if found == 1 and mu >= 0:
-        return mu
-    # The search from 1 can cross the poles and stop at a root below them.
-    low, high = 1e-12, np.sqrt(share.sum()) + 1e-12
-    return brentq(excess, low, high, xtol=1e-12) if excess(low) > 0 else 0.0
-
-
-def wmmse(h, num_iter=20):
-    """WMMSE precoder [M, K] of unit power for h [K, M] at unit noise."""
-    num_users, num_tx_ant = h.shape
-    v = np.full((num_tx_ant, num_users), 1 / np.sqrt(num_tx_ant * num_users), complex)
-    for _ in range(num_iter):
-        rho, total, interference = _received(h, v)
-        u, w = np.diag(rho) / total, total / interference
-        a = h.conj().T @ ((w * np.abs(u) ** 2)[:, None] * h)
-        b = h.conj().T * (w * u)
-        mu = _multiplier(a, b)
-        v = np.linalg.pinv(a + mu * np.eye(num_tx_ant)) @ b
-    return v
 
 
 def step(place, los, state, normals, directions, num_iter=20, radius=1e-6):
@@ -170,7 +144,7 @@ def step(place, los, state, normals, directions, num_iter=20, radius=1e-6):
     phase, amplitude, t = state
     links = _links(place, los, normals)
     h = _effective(links, phase, amplitude)
-    v = wmmse(h, num_iter)
+    v = wmmse(h, num_iter, equal_entries(h))
 
     turn, growth = radius * directions
     plus = _effective(links, phase + turn, np.minimum(amplitude + growth, 1))
