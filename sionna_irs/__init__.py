@@ -20,6 +20,7 @@ _EXPORTS = {
         "arrays": "DualPolarized ULA UPA sionna_order",
         "budget": "LinkBudget db_to_linear dbm_to_watt ebno_db_to_no free_space_path_gain "
         "linear_to_db log_distance_path_gain snr_db_to_no watt_to_dbm",
+        "surface.design": "Controls Design",
         "surface.surface": "Surface",
         "surface.ideal": "IdealPhases",
         "surface.adjustable": "AdjustableAmplitude",

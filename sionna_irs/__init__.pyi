@@ -95,6 +95,7 @@ from .search.network import CellNetwork as CellNetwork
 from .search.search import ArchitectureSearch as ArchitectureSearch
 from .surface.adjustable import AdjustableAmplitude as AdjustableAmplitude
 from .surface.coupled import CoupledAmplitude as CoupledAmplitude
+from .surface.design import Controls as Controls, Design as Design
 from .surface.discrete import DiscretePhases as DiscretePhases
 from .surface.ideal import IdealPhases as IdealPhases
 from .surface.pattern import CosinePattern as CosinePattern, IsotropicPattern as IsotropicPattern

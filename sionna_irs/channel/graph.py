@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from ..layer import LinkLayer
+from ..surface.design import Controls, Design
 
 __all__ = ["SurfaceGraph"]
 
@@ -101,8 +102,9 @@ class SurfaceGraph(LinkLayer):
 
         Parameters
         ----------
-        controls : dict or None
-            Surface -> control [..., N], real. Surfaces that it lacks use their own control.
+        controls : Controls, Design, dict or None
+            Surface -> control [..., C], real; a :class:`Design` is realised first. Surfaces that it
+            lacks use their own control.
 
         Returns
         -------
@@ -114,8 +116,52 @@ class SurfaceGraph(LinkLayer):
         ValueError
             For a name that is no surface.
         """
-        controls = self._known(controls)
+        controls = self.realize(controls)
         return {name: surface(controls.get(name)) for name, surface in self.surfaces.items()}
+
+    def realize(self, wanted):
+        """The controls that come closest to a design.
+
+        Parameters
+        ----------
+        wanted : Design, Controls, dict or None
+            Controls and plain dictionaries come back as they are.
+
+        Returns
+        -------
+        Controls
+            Surface -> control [..., C], real.
+
+        Raises
+        ------
+        ValueError
+            For a name that is no surface.
+        """
+        wanted = self._known(wanted)
+        if isinstance(wanted, Design):
+            wanted = {name: self.surfaces[name].realize(x) for name, x in wanted.items()}
+        return Controls(wanted)
+
+    def chosen(self, policy, links):
+        """What a policy says of links: a design or controls.
+
+        Raises
+        ------
+        TypeError
+            When it gives a plain dictionary for a surface whose control is not a phase.
+        """
+        given = policy(links)
+        if isinstance(given, (Design, Controls)):
+            return given
+        for name in self._known(given):
+            surface = self.surfaces[name]
+            if surface.control_unit != "radian" or surface.num_controls != surface.num_elements:
+                raise TypeError(
+                    f"the policy gives plain numbers for the {type(surface).__name__} {name!r}: "
+                    "say irs.Design (phases or coefficients wanted) or irs.Controls "
+                    f"({surface.control_unit})"
+                )
+        return given
 
     def _known(self, controls):
         """The controls, all of them for surfaces of this channel."""

@@ -79,7 +79,7 @@ class SurfaceChannel(SurfaceGraph):
     -----
     batch_size : int
     policy : callable or None
-        links -> controls; None takes the surfaces' own controls.
+        links -> :class:`Design` or controls; None takes the surfaces' own controls.
 
     Output
     ------
@@ -200,5 +200,5 @@ class SurfaceChannel(SurfaceGraph):
 
     def call(self, batch_size, policy=None):
         links = self.draw(batch_size)
-        controls = None if policy is None else policy(links)
+        controls = None if policy is None else self.chosen(policy, links)
         return self.compose(links, self.reflect(controls))

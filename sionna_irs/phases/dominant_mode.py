@@ -36,7 +36,7 @@ class DominantMode(AlternatingDesign):
 
     Output
     ------
-    controls : dict, surface -> [batch_size, N], real [radian]
+    design : Design, surface -> [batch_size, N], real [radian]
     h : tf.Tensor, [num_iter + 1, batch_size, rx, tx], complex
         Only with `trace`.
 

@@ -8,6 +8,7 @@ from .. import random
 from ..channel.links import Links
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
+from ..surface.design import Design
 from ..surface.discrete import quantize_phase
 from .unit_links import unit_links
 
@@ -39,7 +40,7 @@ class RandomPhases(LinkLayer):
 
     Output
     ------
-    controls : dict, surface -> [batch_size, N], real [radian]
+    design : Design, surface -> [batch_size, N], real [radian]
 
     Examples
     --------
@@ -52,10 +53,12 @@ class RandomPhases(LinkLayer):
     inputs = {"links": Input("links")}
 
     def call(self, links):
-        return {
-            surface: 2 * math.pi * random.uniform([tf.shape(hop)[0], hop.shape[-2]], self.rdtype)
-            for surface, hop in _surfaces(links).items()
-        }
+        return Design(
+            {
+                name: 2 * math.pi * random.uniform([tf.shape(hop)[0], hop.shape[-2]], self.rdtype)
+                for name, hop in _surfaces(links).items()
+            }
+        )
 
 
 class AlignedPhases(LinkLayer):
@@ -77,7 +80,7 @@ class AlignedPhases(LinkLayer):
 
     Output
     ------
-    controls : dict, {"s1": [..., N]}, real [radian]
+    design : Design, {"s1": [..., N]}, real [radian]
 
     No gradient passes: the design is a decision.
 
@@ -116,7 +119,7 @@ class AlignedPhases(LinkLayer):
         phase = tf.math.angle(seen)
         if direct.shape[-1]:
             phase -= tf.math.angle(tf.linalg.matvec(direct, w, adjoint_a=True))
-        return {"s1": phase}
+        return Design(s1=phase)
 
 
 class CoordinateAscent(LinkLayer):
@@ -140,7 +143,7 @@ class CoordinateAscent(LinkLayer):
 
     Output
     ------
-    controls : dict, {"s1": [batch_size, N]}, real [radian]
+    design : Design, {"s1": [batch_size, N]}, real [radian]
 
     No gradient passes: the design is a decision.
 
@@ -197,7 +200,7 @@ class CoordinateAscent(LinkLayer):
             (tf.constant(0), field, phases),
             maximum_iterations=steps,
         )
-        return {"s1": tf.transpose(phases)}
+        return Design(s1=tf.transpose(phases))
 
     @staticmethod
     def _turn(phase):

@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer, require_integer
+from ..surface.design import Design
 from ..surface.discrete import quantize_phase
 from .policies import CoordinateAscent
 from .wideband import snr_root, unit_phasor, wideband_cascade
@@ -47,7 +48,7 @@ class RateCoordinateAscent(LinkLayer):
 
     Output
     ------
-    controls : dict, {"s1": [batch_size, N]}, real [radian]
+    design : Design, {"s1": [batch_size, N]}, real [radian]
 
     No gradient passes: the design is a decision.
 
@@ -111,7 +112,7 @@ class RateCoordinateAscent(LinkLayer):
             (tf.constant(0), field, phases),
             maximum_iterations=steps,
         )
-        return {"s1": tf.transpose(phases)}
+        return Design(s1=tf.transpose(phases))
 
     def _best(self, element, rest, field):
         """The next phase [B] of an element [B, F, M], given the field without it and with it."""

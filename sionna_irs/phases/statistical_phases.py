@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from ..channel.double_statistics import DoubleSurfaceStatistics
 from ..layer import Input, LinkLayer, require_integer
+from ..surface.design import Design
 from .unit_modulus import PowerIteration
 from .wideband import unit_phasor
 
@@ -36,7 +37,7 @@ class StatisticalPhases(LinkLayer):
 
     Output
     ------
-    controls : dict, {"s1", "s2"} -> [batch_size, N], real [radian]
+    design : Design, {"s1", "s2"} -> [batch_size, N], real [radian]
 
     Raises
     ------
@@ -79,4 +80,4 @@ class StatisticalPhases(LinkLayer):
 
     def call(self, links):
         batch_size = tf.shape(next(iter(links.values())))[0]
-        return {n: tf.repeat(phases[None], batch_size, 0) for n, phases in self.phases.items()}
+        return Design({n: tf.repeat(x[None], batch_size, 0) for n, x in self.phases.items()})

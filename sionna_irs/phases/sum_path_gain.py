@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg.scale import divide, unit_scale
+from ..surface.design import Design
 from .policies import RandomPhases
 from .surface_factors import end_to_end, surface_factors, surface_order
 from .unit_links import unit_links
@@ -37,7 +38,7 @@ class AlternatingDesign(LinkLayer):
 
     Output
     ------
-    controls : dict, surface -> [batch_size, N], real [radian]
+    design : Design, surface -> [batch_size, N], real [radian]
         No gradient passes: the design is a decision.
     h : tf.Tensor, [num_iter + 1, batch_size, rx, tx], complex
         Only with `trace`.
@@ -110,10 +111,10 @@ class AlternatingDesign(LinkLayer):
         def best(x, axis=0):
             return x if count == 1 else tf.gather(x, rows, axis=axis)
 
-        controls = {name: tf.math.angle(best(theta[name])) for name in order}
+        design = Design({name: tf.math.angle(best(theta[name])) for name in order})
         if not trace:
-            return controls
-        return controls, best(tf.concat([channel(first)[None], record], 0), axis=1)
+            return design
+        return design, best(tf.concat([channel(first)[None], record], 0), axis=1)
 
     def _first(self, policy, links, order):
         """theta of the start."""
@@ -171,7 +172,7 @@ class SumPathGain(AlternatingDesign):
 
     Output
     ------
-    controls : dict, surface -> [batch_size, N], real [radian]
+    design : Design, surface -> [batch_size, N], real [radian]
     h : tf.Tensor, [num_iter + 1, batch_size, rx, tx], complex
         Only with `trace`.
 

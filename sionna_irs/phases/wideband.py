@@ -7,6 +7,7 @@ import tensorflow as tf
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
 from ..linalg.scale import power_of_two, scaled_noise
+from ..surface.design import Design
 from ..surface.discrete import quantize_phase
 from .policies import CoordinateAscent, unit_cascade
 
@@ -87,7 +88,7 @@ class StrongestTap(LinkLayer):
 
     Output
     ------
-    controls : dict, {"s1": [batch_size, N]}, real [radian]
+    design : Design, {"s1": [batch_size, N]}, real [radian]
 
     No gradient passes: the design is a decision.
 
@@ -134,7 +135,7 @@ class StrongestTap(LinkLayer):
             )
         if self.num_bits is not None:
             phase = quantize_phase(phase, self.num_bits)
-        return {"s1": phase}
+        return Design(s1=phase)
 
 
 def _field(v, phases):
@@ -185,7 +186,7 @@ class RateAscent(LinkLayer):
 
     Output
     ------
-    controls : dict, {"s1": [batch_size, N]}, real [radian]
+    design : Design, {"s1": [batch_size, N]}, real [radian]
 
     No gradient passes: the design is a decision.
 
@@ -248,7 +249,7 @@ class RateAscent(LinkLayer):
             (tf.constant(0), phases, zeros, zeros, phases, _lowest(phases)),
             maximum_iterations=self.num_iter,
         )
-        return {"s1": _better(_rate_and_slope(v, phases)[0], phases, best, top)[0]}
+        return Design(s1=_better(_rate_and_slope(v, phases)[0], phases, best, top)[0])
 
     def _adam(self, step, slope, first, second):
         """One step of Adam: (change, first moment, second moment)."""

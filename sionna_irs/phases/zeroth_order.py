@@ -9,6 +9,7 @@ from .. import random
 from ..layer import require_integer, to_dtype
 from ..linalg.scale import divide, scaled_noise, unit_scale
 from ..metrics import sum_rate
+from ..surface.design import Design
 
 __all__ = ["FirstOrder", "SurfaceTuner", "ZerothOrder"]
 
@@ -88,14 +89,19 @@ class SurfaceTuner:
 
         Parameters
         ----------
-        controls : dict
-            Surface -> [batch_size, ..., N], real.
+        controls : Design, Controls or dict
+            Surface -> [batch_size, ..., C], real; a :class:`Design` is realised first.
 
         Returns
         -------
         dict
         """
-        return {name: self.surfaces[name].project(c) for name, c in controls.items()}
+        design = isinstance(controls, Design)
+        state = {}
+        for name, value in controls.items():
+            surface = self.surfaces[name]
+            state[name] = surface.project(surface.realize(value) if design else value)
+        return state
 
     def step(self, state, t, observe, directions=None, **oracle):
         """One coherence interval.

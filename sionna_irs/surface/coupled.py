@@ -2,11 +2,15 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
-from .surface import Surface
+from .surface import Surface, wrap_phase
 
 __all__ = ["CoupledAmplitude"]
+
+# Points of a search over the circle, and of those around its result.
+_GRID, _FINER = 65, 17
 
 
 class CoupledAmplitude(Surface):
@@ -14,6 +18,9 @@ class CoupledAmplitude(Surface):
 
     .. math:: \beta(\varphi)=(1-\beta_{min})
               \Big(\frac{\sin(\varphi-\varphi_0)+1}2\Big)^k+\beta_{min}
+
+    The control is the phase; at a wanted one the element may absorb, so that a design is realised
+    by the phase beside it that serves best.
 
     Source: Abeywickrama, Zhang, Wu and Yuen 2020, eq. (5).
 
@@ -64,3 +71,24 @@ class CoupledAmplitude(Surface):
         share = tf.pow(safe, 2 * self.steepness)
         amplitude = (1 - self.beta_min) * share + self.beta_min
         return tf.complex(amplitude * tf.cos(control), amplitude * tf.sin(control))
+
+    def toward(self, slope):
+        r"""The phase with the largest :math:`\beta(x)\cos(x-\arg s)`, [..., N] [radian]."""
+        slope = self.cplx(slope)
+        return self._best(lambda theta: tf.math.real(tf.math.conj(slope[..., None]) * theta), slope)
+
+    def nearest(self, theta):
+        """The phases whose coefficients are closest, [..., N] [radian]."""
+        theta = self.cplx(theta)
+        return self._best(lambda found: -tf.square(tf.abs(found - theta[..., None])), theta)
+
+    def _best(self, value, like):
+        """Search over the circle and, finer, around what was found: to rounding after four."""
+        best, width = tf.zeros_like(tf.math.real(like)), 2 * math.pi
+        for points in (_GRID, _FINER, _FINER, _FINER, _FINER):
+            offsets = self.real(width * (np.arange(points) / (points - 1) - 0.5))
+            phases = best[..., None] + offsets
+            choice = tf.one_hot(tf.argmax(value(self.reflection(phases)), -1), points)
+            best = tf.reduce_sum(phases * tf.cast(choice, phases.dtype), -1)
+            width *= 4 / (points - 1)
+        return wrap_phase(best)

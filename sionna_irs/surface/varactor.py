@@ -131,12 +131,12 @@ class Varactor(Surface):
     Input
     -----
     control : tf.Tensor, [..., N], real, or None
-        C [pF]; None takes the surface's own. Within compiled functions, where values cannot be
-        checked, it is clipped to the range.
+        C [pF]; None takes the surface's own.
 
     Output
     ------
     theta : tf.Tensor, [..., N], complex
+        In graphs, where values are not known, NaN for a capacitance out of its range.
 
     Raises
     ------
@@ -154,6 +154,7 @@ class Varactor(Surface):
     """
 
     frequency_selective = True
+    control_unit = "pF"
 
     def __init__(
         self,
@@ -189,9 +190,6 @@ class Varactor(Surface):
         )
         self._at_carrier = self._cell.fraction(self._omega(np.zeros([])))
         super().__init__(panel, initial=initial, **kwargs)
-        if not isinstance(initial, str):
-            self._check_range("initial", self.control)
-        self.control.constraint = self.project
 
     def starts(self):
         """The middle of the range and uniform over it, as :meth:`Surface.starts`."""
@@ -199,13 +197,58 @@ class Varactor(Surface):
         middle = (low + high) / 2
         return {"mid": (middle, middle), "random": (low, high)}
 
-    def project(self, control):
-        """The nearest capacitances in the range [..., N], real [pF]."""
-        return tf.clip_by_value(control, *self.capacitance_range_pf)
+    def control_range(self):
+        """The range of the capacitance [pF]."""
+        return self.capacitance_range_pf
+
+    def toward(self, slope):
+        r"""The support point of the circuit's circle, :math:`\Gamma=m+re^{j\arg s}`, [..., N] [pF].
+
+        Real C draw a circle of centre m and radius r: :math:`\Gamma(C)=(p+qC)/(1+\sigma C)`. The
+        best C is :math:`\mathrm{Re}[(\Gamma-p)/(q-\sigma\Gamma)]`, out of the range the better end
+        of it. With `num_bits`, the best of the neighbouring values and both ends.
+        """
+        slope = self.cplx(slope)
+        return self._best(slope, lambda theta: tf.math.real(tf.math.conj(slope) * theta))
+
+    def nearest(self, theta):
+        """The capacitances whose coefficients are closest, [..., N] [pF]."""
+        theta = self.cplx(theta)
+        centre = self.cplx(self._circle()[0])
+        return self._best(theta - centre, lambda found: -tf.square(tf.abs(found - theta)))
+
+    def _circle(self):
+        """(m, r, p, q, sigma) of the circuit at the carrier, in double precision."""
+        (a0, a1), (b0, b1), _ = self._at_carrier
+        p, q, pole = a0 / b0, a1 / b0, b1 / b0
+        mirrored = np.conj(-1 / pole)  # of the pole: its image is the centre
+        centre = (p + q * mirrored) / (1 + pole * mirrored)
+        return centre, abs(p - centre), p, q, pole
+
+    def _best(self, direction, value):
+        """The C in the range with the largest ``value(theta)``, from the point in a direction."""
+        centre, radius, p, q, pole = map(self.cplx, self._circle())
+        turn = tf.math.angle(direction)
+        z = centre + radius * tf.complex(tf.cos(turn), tf.sin(turn))
+        c = tf.math.real((z - p) / (q - pole * z))
+        low, high = (tf.fill(tf.shape(c), self.real(end)) for end in self.capacitance_range_pf)
+        within = tf.clip_by_value(c, low, high)
+        if self.num_bits is None:
+            candidates = [within, low, high]
+        else:
+            step = (high - low) / (2**self.num_bits - 1)
+            level = tf.floor((within - low) / step)
+            below = low + step * level
+            candidates = [below, tf.minimum(below + step, high), low, high]
+        best, most = candidates[0], value(self.reflection(candidates[0]))
+        for other in candidates[1:]:
+            its = value(self.reflection(other))
+            best, most = tf.where(its > most, other, best), tf.maximum(its, most)
+        return best
 
     def reflection(self, control, frequencies=None):
         """Gamma [..., N], complex, of capacitances [..., N]; at `frequencies` [F], [..., F, N]."""
-        c = self._capacitance("control", control)
+        c = self._rounded(control)
         if frequencies is None:
             a, b, _ = self._at_carrier
         else:
@@ -234,7 +277,8 @@ class Varactor(Surface):
         >>> round(float(abs(irs.Varactor(irs.ULA(1)).derivative([0.253])[0])), 1)
         39.3
         """
-        c = self._capacitance("control", self._admit("control", self._own(control), {}))
+        control = self._own() if control is None else self._passed("control", control)
+        c = self._rounded(control)
         _, b, slope = self._at_carrier
         return self.cplx(slope) / tf.square(self._linear(b, c))
 
@@ -262,8 +306,7 @@ class Varactor(Surface):
         '7.852e-08'
         """
         plus, minus = (
-            self._capacitance(name, self._admit(name, c, {}))
-            for name, c in (("plus", plus), ("minus", minus))
+            self._rounded(self._passed(name, c)) for name, c in (("plus", plus), ("minus", minus))
         )
         _, b, slope = self._at_carrier
         step = self.cplx(slope) * self.cplx(plus - minus)
@@ -274,11 +317,6 @@ class Varactor(Surface):
         direction = self._admit("direction", direction, {})
         control = self._admit("control", control, {})
         return self.derivative(control) * self.cplx(direction * self.freedom(control))
-
-    def freedom(self, control):
-        """1, and 1/2 at both ends of the range, [..., N]."""
-        low, high = self.capacitance_range_pf
-        return 1 - 0.5 * tf.cast((control <= low) | (control >= high), self.rdtype)
 
     def _omega(self, frequencies):
         if tf.is_tensor(frequencies):
@@ -296,24 +334,11 @@ class Varactor(Surface):
         c = tf.complex(c, tf.zeros_like(c))
         return self.cplx(coefficients[0]) + self.cplx(coefficients[1]) * c
 
-    def _capacitance(self, name, control):
-        """What the varactors are set to [pF]: within the range, and rounded to `num_bits`."""
-        self._check_range(name, control)
+    def _rounded(self, control):
+        """What the varactors are set to [pF]: the nearest of `num_bits` values."""
         c = self.project(control)
         if self.num_bits is None:
             return c
         low, high = self.capacitance_range_pf
         step = (high - low) / (2**self.num_bits - 1)
         return c + tf.stop_gradient(low + step * tf.round((c - low) / step) - c)
-
-    def _check_range(self, name, control):
-        if not hasattr(control, "numpy"):
-            return  # inside a graph values are not known
-        low, high = self.capacitance_range_pf
-        c, rounding = control.numpy(), 1e-6 * high
-        outside = (c < low - rounding) | (c > high + rounding)
-        if outside.any():
-            raise ValueError(
-                f"{name} = {c[outside][0]} pF; a capacitance in [{low}, {high}] pF is needed "
-                "(`project` gives the nearest)"
-            )

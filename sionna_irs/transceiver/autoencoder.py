@@ -187,7 +187,7 @@ class SurfaceAutoencoder(LinkLayer):
         if numbers is not None:
             self.controllers = {
                 name: SymbolNetwork(
-                    2 * numbers * s.num_elements, num_surface_filters, s.num_elements, **same
+                    2 * numbers * s.num_elements, num_surface_filters, s.num_controls, **same
                 )
                 for name, s in self.channel.surfaces.items()
             }
@@ -257,12 +257,14 @@ class SurfaceAutoencoder(LinkLayer):
         controls = self._policy_controls(links) if self.policy is not None else {}
 
         def choose(node, field):
-            control = controls.get(node)
+            control, surface = controls.get(node), self.channel.surfaces[node]
             if self.controllers:
                 seen = real_parts(self._seen(node, field, links, x, power))
                 seen *= tf.math.rsqrt(self.gains[node].value)
                 control = self.controllers[node](seen, training=training)
-            return self.channel.surfaces[node](control)
+                if surface.control_range() is not None:
+                    control = surface.project(control)
+            return surface(control)
 
         return self._through(links, choose)
 
@@ -297,10 +299,10 @@ class SurfaceAutoencoder(LinkLayer):
         dtype = getattr(self.policy, "cdtype", self.cdtype)
         flat = {n: tf.cast(tf.reshape(v, [-1, *v.shape[2:]]), dtype) for n, v in links.items()}
         lead = tf.shape(next(iter(links.values())))[:2]
-        return {
-            name: tf.reshape(c, tf.concat([lead, tf.shape(c)[1:]], 0))
-            for name, c in self.policy(type(links)(flat)).items()
-        }
+        given = self.channel.chosen(self.policy, type(links)(flat))
+        for name, value in given.items():
+            given[name] = tf.reshape(value, tf.concat([lead, tf.shape(value)[1:]], 0))
+        return self.channel.realize(given)
 
     def _seen(self, node, field, links, x, power):
         """What the controller of a surface sees, [batch, L, numbers], complex."""

@@ -160,8 +160,10 @@ CASES = {
         awkward={"ends": {"control": np.array([[0.1, 0.253, 0.5]])}},
     ),
     "AdjustableAmplitude": case(
-        irs.AdjustableAmplitude, {"panel": PANEL}, {"control": real(2, 2, 3)}, ("control",),
-        awkward={"zero": {"control": np.zeros([2, 2, 3])}},
+        irs.AdjustableAmplitude, {"panel": PANEL},
+        {"control": np.array([[0.1, -2.0, 3.0, 0.9, 0.5, 0.2], [4.0, 0.3, 1.0, 0.1, 0.8, 0.6]])},
+        ("control",),
+        awkward={"zero": {"control": np.zeros([2, 6])}},
     ),
     "RicianHop": case(
         irs.RicianHop, {"tx_array": USER, "rx_array": PANEL, "k_factor": 2.0}, {"batch_size": 2},

@@ -175,18 +175,20 @@ def directional(h, v, no, change, weights=None):
 
 
 def disc(control):
-    """theta of control [2, S], phases and amplitudes."""
-    return control[1] * np.exp(1j * control[0])
+    """theta of control [..., 2 S], phases, then amplitudes."""
+    phase, a = np.split(control, 2, -1)
+    return a * np.exp(1j * phase)
 
 
 def disc_change(control, direction, radius):
     """Difference quotient of theta between the projected probes, its limit for a radius of 0."""
     if radius == 0:
-        (phase, a), (turn, growth) = control, direction
+        (phase, a), (turn, growth) = np.split(control, 2), np.split(direction, 2)
         growth = np.where(a == 1, growth / 2, growth)
         return np.exp(1j * phase) * (1j * a * turn + growth)
     plus, minus = control + radius * direction, control - radius * direction
-    plus[1], minus[1] = np.minimum(plus[1], 1), np.minimum(minus[1], 1)
+    half = len(control) // 2
+    plus[half:], minus[half:] = np.minimum(plus[half:], 1), np.minimum(minus[half:], 1)
     return (disc(plus) - disc(minus)) / (2 * radius)
 
 
@@ -220,10 +222,11 @@ def decay(t, rate=0.9972, steps=1000):
 
 def disc_update(control, s, direction, t, phase_step=0.4, amplitude_step=0.01):
     """Ascent by s along the direction, back into the disc: a negative amplitude is a turn."""
-    phase = control[0] + phase_step * decay(t) * s * direction[0]
-    a = control[1] + amplitude_step * decay(t) * s * direction[1]
+    (phase, a), (turn, growth) = np.split(control, 2), np.split(direction, 2)
+    phase = phase + phase_step * decay(t) * s * turn
+    a = a + amplitude_step * decay(t) * s * growth
     phase, a = np.where(a < 0, phase + np.pi, phase), np.abs(a)
-    return np.stack([phase, np.minimum(a, 1)])
+    return np.concatenate([phase, np.minimum(a, 1)])
 
 
 def circle_update(phase, s, direction, t, step=0.4):

@@ -104,8 +104,8 @@ def new_surface(kind, panel, scale=1.0):
     import sionna_irs as irs
 
     if kind == "disc":
-        steps = [[scale * PHASE_STEP], [scale * AMPLITUDE_STEP]]
-        return irs.AdjustableAmplitude(panel), steps
+        surface = irs.AdjustableAmplitude(panel)
+        return surface, surface.spread(scale * PHASE_STEP, scale * AMPLITUDE_STEP)
     if kind == "circle":
         return irs.IdealPhases(panel), scale * PHASE_STEP
     return irs.Varactor(panel), scale * CAPACITANCE_STEP
@@ -174,8 +174,8 @@ def first_controls(cfg, channel):
         low, high = surface.starts()["random"]
         shape = [cfg.num_replicas, surface.num_elements]
         u = low + (high - low) * irs.random.uniform(shape, surface.rdtype)
-        if surface.control_rows:
-            u = tf.stack([u, tf.ones_like(u)], -2)
+        if surface.num_controls > surface.num_elements:  # phases, then amplitudes
+            u = tf.concat([u, tf.ones_like(u)], -1)
         controls[name] = surface.project(u)
     return controls
 

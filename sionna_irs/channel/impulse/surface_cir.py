@@ -306,7 +306,7 @@ class SurfaceCIR(SurfaceGraph):
         controls, numbers = None, []
         cirs = self.draw(_CALIBRATION_SIZE)
         if self.policy is not None:
-            controls = self.policy(self.links(cirs))
+            controls = self.chosen(self.policy, self.links(cirs))
         share = max_energy_loss / max(1, len(self.surfaces))
 
         def times(arrow, out, theta_n, into):
@@ -349,16 +349,16 @@ class SurfaceCIR(SurfaceGraph):
             From :meth:`draw`.
         frequencies : array, [F]
             Relative to the carrier [Hz], as ``sionna.phy.channel.subcarrier_frequencies``.
-        controls : dict or None
-            Surface -> control [N], [B, N] or [1 or B, num_time_steps, N], real; None takes the
-            surfaces' own.
+        controls : Controls, Design, dict or None
+            Surface -> control [C], [B, C] or [1 or B, num_time_steps, C], real, or a design of the
+            same axes; None takes the surfaces' own.
 
         Returns
         -------
         tf.Tensor, [batch, num_rx, num_rx_ant, num_tx, num_tx_ant, num_time_steps, F], complex
             As Sionna's ``ApplyOFDMChannel`` takes it.
         """
-        controls, frequencies = self._known(controls), as_frequencies(frequencies)
+        controls, frequencies = self.realize(controls), as_frequencies(frequencies)
         links = hop_responses(self._fitting(cirs), self._panels(), self.real(frequencies))
         theta = {}
         for name, surface in self.surfaces.items():
@@ -384,7 +384,7 @@ class SurfaceCIR(SurfaceGraph):
         controls = None
         if policy is not None:
             links = self.links(cirs)
-            controls = policy(links)
+            controls = self.chosen(policy, links)
             refuse_other_axes(controls, links, num_time_steps)
         a, tau = self.compose(cirs, self.reflect(controls))
         if self.subtract_delay:

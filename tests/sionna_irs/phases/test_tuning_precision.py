@@ -159,11 +159,11 @@ def test_plain_numpy_baseline(noise_dbm):
 
     los, state = arrays(), baseline.start(rng.uniform(-np.pi, np.pi, 40))
     for t in range(8):
-        normals, direction = arrays(), rng.standard_normal((2, 40))
-        control = np.stack([state.phase, state.amplitude])
+        normals, direction = arrays(), rng.standard_normal(80)
+        control = np.concatenate([state.phase, state.amplitude])
         links = twins.scenario_links(los, normals, noise_dbm=noise_dbm)
         expected, rate = twin_step("disc", links, control, direction, t, 1e-6, num_iter=20)
-        state, found = baseline.step(place, los, state, normals, direction)
+        state, found = baseline.step(place, los, state, normals, direction.reshape(2, 40))
         assert found == pytest.approx(rate, abs=1e-6)
-        moved = np.stack([state.phase, state.amplitude])
+        moved = np.concatenate([state.phase, state.amplitude])
         np.testing.assert_allclose(twins.disc(moved), twins.disc(expected), atol=1e-6)

@@ -18,7 +18,7 @@ SURFACES = {
     "varactor": irs.Varactor,
 }
 # The published step of the varactors takes half of the slope.
-STEPS = {"disc": [[0.4], [0.01]], "circle": 0.4, "varactor": 0.005}
+STEPS = {"disc": np.repeat([0.4, 0.01], np.prod(PANEL)), "circle": 0.4, "varactor": 0.005}
 TWINS = {
     "disc": (twins.disc, twins.disc_change, twins.disc_update),
     "circle": (lambda p: np.exp(1j * p), twins.circle_change, twins.circle_update),
@@ -57,7 +57,8 @@ def controls(kind, batch, rng=RNG, inner=False):
         return phase
     edge = (rng.uniform(size=(batch, size)) < 0.3) & (not inner)
     if kind == "disc":
-        return np.stack([phase, np.where(edge, 1, rng.uniform(0.5, 0.95, (batch, size)))], 1)
+        amplitude = np.where(edge, 1, rng.uniform(0.5, 0.95, (batch, size)))
+        return np.concatenate([phase, amplitude], 1)
     ends = np.where(phase > 0, 0.5, 0.1)
     return np.where(edge, ends, rng.uniform(0.12, 0.48, (batch, size)))
 

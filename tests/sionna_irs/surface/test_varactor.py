@@ -257,7 +257,7 @@ PLAIN = surface()
 @pytest.mark.parametrize(
     "make, text",
     [
-        (lambda: PLAIN([0.3, 0.3, 0.3, 0.3, 0.6]), r"control = 0.6 pF.*in \[0.1, 0.5\] pF"),
+        (lambda: PLAIN([0.3, 0.3, 0.3, 0.3, 0.6]), r"control = 0.6 pF.*in \[0.1, 0.5\]"),
         (lambda: PLAIN.response([0.3, 0.3, 0.3, 0.3, 0.01]), "control = 0.01 pF"),
         (lambda: PLAIN.derivative([0.3, 0.3, 0.3, 0.3, 0.01]), "control = 0.01 pF"),
         (lambda: PLAIN.difference(TABLE_PF, TABLE_PF - 0.05), "minus = 0.05"),
