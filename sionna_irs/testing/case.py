@@ -55,10 +55,41 @@ class LayerCase:
     invariances: dict = dataclasses.field(default_factory=dict)
     awkward: dict = dataclasses.field(default_factory=dict)
     skip: dict = dataclasses.field(default_factory=dict)
+    # What several checks look at: tracing it anew for each is most of their time.
+    _kept: dict = dataclasses.field(default_factory=dict, init=False, repr=False, compare=False)
 
     def layer(self, precision="single"):
         """A new layer."""
         return self.cls(**self.arguments, precision=precision)
+
+    def shared(self, precision="single"):
+        """The layer of the checks that leave it as it was; both precisions have equal weights."""
+        if precision not in self._kept:
+            layer = self.layer(precision)
+            if precision == "double":
+                layer.set_weights(self.shared().get_weights())
+            self._kept[precision] = layer
+        return self._kept[precision]
+
+    def eager(self, precision="single"):
+        """What the shared layer returns in eager mode."""
+        key = "eager", precision
+        if key not in self._kept:
+            self._kept[key] = run(self, self.shared(precision))
+        return self._kept[key]
+
+    def graph(self):
+        """The shared layer as one function of a dict of tensors."""
+        if "graph" not in self._kept:
+            layer, constants = self.shared(), self.constants()
+            self._kept["graph"] = tf.function(
+                lambda kwargs: layer(**kwargs, **constants), autograph=False
+            )
+        return self._kept["graph"]
+
+    def forget(self):
+        """Drop what is shared: graphs are large."""
+        self._kept.clear()
 
     def tensors(self, layer, inputs=None):
         """The array inputs as tensors in the layer's precision."""
@@ -93,18 +124,11 @@ def reset():
     random.reset(random.stream_key(7))
 
 
-def run(case, layer, tensors=None, mode="eager"):
-    """Flat list of output arrays, with the same random numbers in every mode."""
+def run(case, layer, tensors=None):
+    """Flat list of output arrays, with the same random numbers in every run."""
     tensors = case.tensors(layer) if tensors is None else tensors
-    constants = case.constants()
-
-    def call(**kwargs):
-        return layer(**kwargs, **constants)
-
-    if mode != "eager":
-        call = tf.function(call, jit_compile=mode == "xla", autograph=False)
     reset()
-    return tf.nest.flatten(call(**tensors))
+    return tf.nest.flatten(layer(**tensors, **case.constants()))
 
 
 def same(a, b, tolerance, what):

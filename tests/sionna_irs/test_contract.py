@@ -374,11 +374,23 @@ def test_every_public_layer_has_a_case():
     assert issubclass(irs.Link, Link)
 
 
-@pytest.mark.parametrize("name", CASES)
+LAYERS = {**CASES, **HYBRID}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """The graphs of all layers go when the last test has used them: they are large."""
+    yield
+    for layer_case in LAYERS.values():
+        layer_case.forget()
+
+
+@pytest.mark.parametrize("name", LAYERS)
 def test_contract(name):
-    skipped = testing.check_layer(CASES[name])
+    skipped = testing.check_layer(LAYERS[name])
     assert all(skipped.values())
 
 
 def test_fresh_process():
-    testing.check_fresh_process({k: c for k, c in CASES.items() if "fresh process" not in c.skip})
+    """One process for all: to start it costs as much as all that it does."""
+    testing.check_fresh_process({k: c for k, c in LAYERS.items() if "fresh process" not in c.skip})
