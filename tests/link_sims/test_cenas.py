@@ -87,7 +87,7 @@ def test_training_fits_a_line_and_measures_held_out_draws():
     start, advance = trainer.training(
         layer, trainer.cosine_adam(0.1, 300), loss, [("held-out", "line")], evaluate, every=100
     )
-    state, step, seen = start(), tf.function(advance), []
+    state, step, seen = start(), tf.function(advance, autograph=False), []
     for t in range(300):
         state, sums = step(state, tf.constant(t))
         seen.append(sums["held-out", "line"])

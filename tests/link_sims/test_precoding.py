@@ -98,7 +98,7 @@ def test_classical_precoders_on_the_groups_of_the_specification(place):
     precoders = common.classical(cfg)
     names = ("MRT", "ZF", "RZF", "ZF-eq", "ZF-WF")
 
-    @tf.function
+    @tf.function(autograph=False)
     def measure():
         found = [common.rates(h, precoders[name]) for name in names]
         if iterative is not None:

@@ -134,7 +134,7 @@ def test_lemma_1_against_draws(k_factor, scatterers, geometry):
     phases = aligned(ch) if k_factor else {"s1": np.zeros(16), "s2": np.zeros(12)}
     theta = ch.reflect({name: tf.constant(x, tf.float32) for name, x in phases.items()})
     expected = irs.DoubleSurfaceStatistics(ch).covariance(theta).numpy()
-    draw = tf.function(lambda: ch.compose(ch.draw(5000), theta))
+    draw = tf.function(lambda: ch.compose(ch.draw(5000), theta), autograph=False)
     irs.random.reset(irs.random.stream_key(3, scatterers))
     h = np.concatenate([draw().numpy() for _ in range(8)]).astype(complex)
     found = h @ h.conj().swapaxes(1, 2)

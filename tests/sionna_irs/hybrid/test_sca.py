@@ -115,7 +115,7 @@ def test_bound_rises_and_stays_below_the_rate():
     h, r_w, gram = twin.random_case(np.random.default_rng(3), 8, users=3, m=2, n=6)
     layer = SCA(2, **DOUBLE)
 
-    @tf.function
+    @tf.function(autograph=False)
     def trajectory(num_iter):
         f, w, state = layer(*map(tf.constant, (h, r_w, gram)), NO, None, num_iter, True)
         return state["bound"], stream_rate(tf.constant(h), f, w, NO, tf.constant(r_w))
@@ -164,7 +164,8 @@ def test_channels_of_low_rank(num_chains, precision):
     ]
     rates = {}
     for method in ("eigh", "newton"):
-        design = tf.function(SCA(2, 10, method=method, precision=precision))(*inputs, NO)
+        layer = SCA(2, 10, method=method, precision=precision)
+        design = tf.function(layer, autograph=False)(*inputs, NO)
         assert (powers(design[0].numpy(), gram) < 2 * (1 + 1e-5)).all()
         rates[method] = mean_rate(h, r_w, design)
     # At most three streams pay; the multiplier of the fourth is small, and coarse by inverses.
@@ -179,7 +180,7 @@ def test_channels_that_vanish(graph, method, num_chains):
     h, r_w, gram = twin.random_case(np.random.default_rng(10), 3, users=2, m=2, n=num_chains)
     h[0], h[1, 0] = 0, 0
     sca = SCA(2, 4, method=method)
-    sca = tf.function(sca) if graph else sca
+    sca = tf.function(sca, autograph=False) if graph else sca
     for gain in (1, 1e-9, 1e-20):
         f, w = sca(*single(gain * h, r_w, gram), NO)
         assert np.isfinite(f).all() and np.isfinite(w).all(), gain
@@ -229,7 +230,9 @@ def test_same_design_under_xla_and_for_unknown_batches():
     layer = SCA(2, 5, start="mrt")
     eager = layer(*inputs, NO)
 
-    @tf.function(jit_compile=True, input_signature=[tf.TensorSpec([None, 2, 2, 5], tf.complex64)])
+    spec = [tf.TensorSpec([None, 2, 2, 5], tf.complex64)]
+
+    @tf.function(jit_compile=True, input_signature=spec, autograph=False)
     def compiled(h):
         return layer(h, *inputs[1:], NO)
 

@@ -198,7 +198,7 @@ def test_forward_and_gradient_under_xla(inverse):
     inputs = [tf.constant(x, tf.complex64) for x in CASE]
     layer = UnfoldedSCA(1, **SIZES, inverse=inverse)
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def compiled(*inputs):
         return negative_rate_and_slopes(layer, *inputs)
 

@@ -186,6 +186,7 @@ def test_unknown_batch_dimension():
     f = tf.function(
         lambda a: (linalg.hpd_inverse(a), linalg.hermitian_eig(a)[0], linalg.svd(a)[0]),
         input_signature=[tf.TensorSpec([None, 3, 3], tf.complex128)],
+        autograph=False,
     )
     a = hpd(3)
     inverse, w, s = f(tf.constant(a))
@@ -246,7 +247,7 @@ def test_decompositions_take_the_kernel_where_they_may(name, kernel, monkeypatch
     function = getattr(linalg, name)
 
     def types(*method):
-        traced = tf.function(lambda a: function(a, *method))
+        traced = tf.function(lambda a: function(a, *method), autograph=False)
         return {op.type for op in traced.get_concrete_function(A).graph.get_operations()}
 
     assert kernel not in types() and kernel in types("kernel")

@@ -69,7 +69,7 @@ def phasor(phases):
 
 def traced(design, links):
     """Controls and channels, as a graph: loops of small steps are slow in eager mode."""
-    return tf.function(lambda x: design(x, trace=True))(links)
+    return tf.function(lambda x: design(x, trace=True), autograph=False)(links)
 
 
 def gain(h):
@@ -296,7 +296,7 @@ def test_never_falls(name):
 def test_one_antenna_is_the_aligned_optimum(design):
     u = 1e-8 * cplx(5, 1, 13)
     links = irs.Links.from_cascaded(tf.constant(u, tf.complex64))
-    for policy in (tf.function(design), irs.AlignedPhases()):
+    for policy in (tf.function(design, autograph=False), irs.AlignedPhases()):
         theta = phasor(policy(links)["s1"])
         h = (u[:, 0, :12] * theta).sum(-1) + u[:, 0, 12]
         np.testing.assert_allclose(np.abs(h), np.abs(u).sum((1, 2)), rtol=1e-4)
@@ -406,7 +406,7 @@ def test_xla_is_eager():
     links = random_links("double", dtype=tf.complex64)
     start = {name: tf.cast(p[0], tf.float32) for name, p in random_phases(3, 1).items()}
     design = SumPathGain(ADMM(20), 2, lambda _: start)
-    compiled = tf.function(design, jit_compile=True)(links)
+    compiled = tf.function(design, jit_compile=True, autograph=False)(links)
     for name, phases in design(links).items():
         np.testing.assert_allclose(phasor(compiled[name]), phasor(phases), atol=1e-3)
 

@@ -137,8 +137,8 @@ def test_recursion_equals_a_nested_tape_over_the_unrolled_steps(mode):
 
     run = {
         "eager": lambda f: f,
-        "graph": tf.function,
-        "xla": lambda f: tf.function(f, jit_compile=True),
+        "graph": lambda f: tf.function(f, autograph=False),
+        "xla": lambda f: tf.function(f, jit_compile=True, autograph=False),
     }[mode](recursion)
     weights, alpha = smooth_start()
     gradient, final = run(weights, alpha)
@@ -242,7 +242,7 @@ def test_supernet_with_batch_normalisation_against_central_differences():
         x = found.draw("validation", 0)
         return tf.reduce_mean(tf.square(outputs(weights, alpha, x) - tf.sin(x)))
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(alpha):
         found = hypergradient(train, validation, state["weights"], alpha, 0.3, num_steps=2)
         return found.gradient, found.validation_loss
@@ -330,7 +330,7 @@ def test_pretraining_trains_the_weights_alone_and_alike():
         **state,
         "alpha": state["alpha"] + 3 * tf.random.normal(state["alpha"].shape, 0, 1, tf.float64),
     }
-    step = tf.function(found.advance)
+    step = tf.function(found.advance, autograph=False)
     for start in (state, other):
         after, losses = step(start, tf.constant(4))
         assert bool(tf.reduce_all(after["alpha"] == start["alpha"]))
