@@ -5,6 +5,8 @@ layer at scale 1 or, where the noise does not shrink with the channel, in double
 range no variant leaves.
 """
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -61,11 +63,11 @@ def run(layer, mode, *arguments, watched=0):
     return [part.numpy() for part in found], gradient
 
 
-def like(layer, build):
-    """The same layer, weights included, in double precision."""
-    double = build("double")
-    double.set_weights(layer.get_weights())
-    return double
+@functools.cache
+def precoders_in_double(name):
+    """What a layer without weights returns in double precision: the same for every mode."""
+    h, no = varied(CHANNEL, 0)
+    return PRECODERS[name]("double")(h.astype(np.complex64), no).numpy()
 
 
 def aligned(v, reference):
@@ -101,9 +103,8 @@ CHANNEL = cplx(3, 4)
 
 
 def check_precoder(name, mode, stream=7):
-    build = (PRECODERS | LEARNED)[name]
     irs.random.reset(irs.random.stream_key(stream))  # of the weights
-    layer, (h, no) = build("single"), varied(CHANNEL, 0)
+    layer, (h, no) = (PRECODERS | LEARNED)[name]("single"), varied(CHANNEL, 0)
     (v,), gradient = run(layer, mode, h, no)
     assert np.all(np.isfinite(v))
     assert gradient is None or np.all(np.isfinite(gradient))
@@ -118,7 +119,7 @@ def check_precoder(name, mode, stream=7):
         v = aligned(v, v[:1]) if mode == "xla" else v
         np.testing.assert_allclose(v[1], v[0], atol=1e-4)
     if name in PRECODERS:
-        (expected,), _ = run(like(layer, build), "eager", h.astype(np.complex64), no)
+        expected = precoders_in_double(name)
         # Halving has a number of steps for intervals of moderate size.
         resolved = [n not in ("huge", "quiet") or "bisection" not in name for n in NAMES]
         v, expected = v[resolved], expected[resolved]
@@ -205,13 +206,22 @@ HYBRID = {
 }
 
 
+HEARD, HEARD_NO = varied(cplx(3, 2, 8), 0)
+WHITE, GRAM = np.eye(2) + np.zeros([3, 2, 2], complex), np.eye(8, dtype=complex)
+
+
+@functools.cache
+def hybrid_in_double(name):
+    f, _ = HYBRID[name]("double")(HEARD.astype(np.complex64), WHITE, GRAM, HEARD_NO)
+    return f.numpy()
+
+
 @pytest.mark.parametrize("mode", ["eager", "graph"])
 @pytest.mark.parametrize("name", HYBRID)
 def test_hybrid(name, mode):
     """Three users of two chains; where nobody is heard there are no precoders."""
-    h, no = varied(cplx(3, 2, 8), 0)
-    layer, eyes = HYBRID[name]("single"), (np.eye(2) + np.zeros([3, 2, 2]), np.eye(8))
-    r_w, gram = (x.astype(complex) for x in eyes)
+    h, no, r_w, gram = HEARD, HEARD_NO, WHITE, GRAM
+    layer = HYBRID[name]("single")
     (f, w), gradient = run(layer, mode, h, r_w, gram, no)
     assert np.all(np.isfinite(f)) and np.all(np.isfinite(w))
     # Without any signal, 180 dB below the noise, the Jacobi steps of the network leave rounding.
@@ -226,9 +236,7 @@ def test_hybrid(name, mode):
     assert np.all(power < 2 + 1e-4)
     np.testing.assert_allclose(aligned(f[1], f[0]), f[0], atol=1e-3)
     if "SCA" not in name:
-        (expected, _), _ = run(
-            HYBRID[name]("double"), "eager", h.astype(np.complex64), r_w, gram, no
-        )
+        expected = hybrid_in_double(name)
         np.testing.assert_allclose(aligned(f, expected), expected, atol=5e-3)
 
 
@@ -272,9 +280,10 @@ def links(wide=False, factor=1.0):
     return {name: tf.constant(x, tf.complex64) for name, x in found.items()}
 
 
-def phasors(policy, mode, **kwargs):
+def phasors(policy, mode):
+    """(**of links) -> phasors of a policy, traced once."""
     call = policy if mode == "eager" else tf.function(policy, autograph=False)
-    return np.exp(1j * call(links(**kwargs))["s1"].numpy())
+    return lambda **kwargs: np.exp(1j * call(links(**kwargs))["s1"].numpy())
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph"])
@@ -282,7 +291,8 @@ def phasors(policy, mode, **kwargs):
 def test_policies(name, mode):
     wide = name.endswith(", wide")
     policy = WIDE[name.removesuffix(", wide")] if wide else POLICIES[name]
-    one, tiny, huge, none = (phasors(policy, mode, wide=wide, factor=f) for f in FACTORS)
+    call = phasors(policy, mode)
+    one, tiny, huge, none = (call(wide=wide, factor=f) for f in FACTORS)
     np.testing.assert_allclose(tiny, one, atol=1e-4)
     np.testing.assert_allclose(huge, one, atol=1e-4)
     np.testing.assert_allclose(np.abs(none), 1, rtol=1e-5)
@@ -292,11 +302,11 @@ def test_policies(name, mode):
 def test_policies_that_know_the_noise(name):
     """The SNR is a number of the constructor: it goes with the square of the channel, or not."""
     wide = name != "capacity"
-    one = phasors(WITH_NOISE[name](snr=0.5), "graph", wide=wide)
-    shrunk = phasors(WITH_NOISE[name](snr=0.5 * 2.0**80), "graph", wide=wide, factor=2.0**-40)
+    call, weak = (phasors(WITH_NOISE[name](snr=0.5 * f), "graph") for f in (1, 2.0**80))
+    one, shrunk = call(wide=wide), weak(wide=wide, factor=2.0**-40)
     np.testing.assert_allclose(shrunk, one, atol=1e-4)
     for factor in FACTORS[1:]:
-        found = phasors(WITH_NOISE[name](snr=0.5), "graph", wide=wide, factor=factor)
+        found = call(wide=wide, factor=factor)
         np.testing.assert_allclose(np.abs(found), 1, rtol=1e-5)
 
 

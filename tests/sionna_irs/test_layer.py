@@ -48,15 +48,6 @@ def test_a_sound_layer_passes(check):
     testing.CHECKS[check](CASE)
 
 
-def test_a_sound_layer_passes_in_a_fresh_process():
-    import sionna_irs as irs
-
-    case = testing.LayerCase(
-        irs.IdealPhases, {"panel": irs.ULA(3)}, {"control": np.ones([2, 3])}, ("control",)
-    )
-    testing.check_fresh_process({"ideal": case})
-
-
 def test_a_tensor_captured_by_a_function_is_checked():
     layer, x, no = Gain(3), tf.ones([2, 3], tf.complex64), tf.constant(0.1)
     assert tf.function(lambda x: layer(x, no), autograph=False)(x).shape == (2, 3)

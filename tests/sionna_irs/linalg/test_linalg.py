@@ -33,8 +33,20 @@ A = tf.constant(hpd(3), tf.complex64)
 DTYPES = {tf.complex64: 3e-5, tf.complex128: 1e-10}
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("n", [1, 2, 3, 8, 17])
+# To compile costs ten times what the others do: for a number, an even size and an odd one.
+COMPILED = (1, 8, 17)
+
+
+@pytest.mark.parametrize(
+    "n, mode",
+    [
+        pytest.param(n, mode, marks=pytest.mark.slow)
+        if mode == "xla" and n not in COMPILED
+        else (n, mode)
+        for mode in MODES
+        for n in (1, 2, 3, 8, 17)
+    ],
+)
 def test_against_numpy(n, mode):
     wrap, a, b, tall = MODES[mode], hpd(n), cplx(3, n, 2), cplx(3, n + 2, n)
     for dtype, tolerance in DTYPES.items():
