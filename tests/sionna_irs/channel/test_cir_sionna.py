@@ -81,12 +81,25 @@ def hops_of(name):
     return {"tx>s1": RayleighBlockFading(1, 6, 1, 1), "s1>rx": last}
 
 
-@pytest.mark.parametrize("name", ["CDL", "TDL", "UMi", "UMa", "Rayleigh"])
-def test_models_as_hops_agree_in_eager_graph_and_xla(name):
+# UMa is UMi with other numbers, and both are slow to compile.
+ALL, PLAIN = (None, False, True), (None, False)
+
+
+@pytest.mark.parametrize(
+    "name, modes",
+    [
+        ("CDL", ALL),
+        ("TDL", ALL),
+        ("UMi", PLAIN),
+        pytest.param("UMi", ALL, marks=pytest.mark.slow),
+        ("UMa", PLAIN),
+        ("Rayleigh", ALL),
+    ],
+)
+def test_models_as_hops_agree_in_eager_graph_and_xla(name, modes):
     channel = GenerateOFDMChannel(irs.SurfaceCIR(hops_of(name), surface()), GRID)
     results = []
-    # UMa is UMi with other numbers, and slow to compile.
-    for jit in (None, False, True)[: 2 if name == "UMa" else 3]:
+    for jit in modes:
         call = channel if jit is None else tf.function(channel, jit_compile=jit, autograph=False)
         random.reset(random.stream_key(8))
         results.append(call(4).numpy())

@@ -308,11 +308,11 @@ def test_reference_means(num_users, num_tx_ant, noise_dbm, multiplier, expected)
 
 def test_three_newton_steps_suffice():
     h = scenario(128)
-    expected = irs.WMMSE(num_steps=12, **NEWTON, **DOUBLE)(h, 1.0).numpy()
+    expected = irs.WMMSE(num_steps=12, method="tensors", **NEWTON, **DOUBLE)(h, 1.0).numpy()
     found = irs.WMMSE(num_steps=3, **NEWTON)(h, 1.0).numpy()
     error = np.abs(rates(h, found) - rates(h, expected))
     assert error.max() < 3e-6
-    four = irs.WMMSE(num_steps=4, **NEWTON, **DOUBLE)(h[:20], 1.0).numpy()
+    four = irs.WMMSE(num_steps=4, method="tensors", **NEWTON, **DOUBLE)(h[:20], 1.0).numpy()
     halved, _ = twin(h[:20], 1.0, 20)
     np.testing.assert_allclose(rates(h[:20], four), rates(h[:20], halved), atol=1e-12)
 
@@ -452,7 +452,10 @@ def check_kinds(num, size, start, mode, seed=0):
         np.testing.assert_array_equal(np.swapaxes(v, -1, -2)[np.all(h == 0, -1)], 0)
 
 
-@pytest.mark.parametrize("start", ["rzf", "ones", "mrt"])
+# All starts stand in the slow test below; from this one NaN has been seen.
+@pytest.mark.parametrize(
+    "start", ["mrt", *(pytest.param(start, marks=pytest.mark.slow) for start in ("rzf", "ones"))]
+)
 def test_no_nan(start):
     """From MRT, 54 of 200 generic draws of 6 users and 4 antennas once ended in NaN at 30 dB."""
     check_kinds(2000, (4, 6), start, "graph")
@@ -467,18 +470,20 @@ def test_no_nan_in_many_draws(start, mode):
         check_kinds(200 if mode == "eager" else 17_000, size, start, mode, seed=1)
 
 
-TABLE_STARTS = [(8, 4, 10), (8, 4, 30), (4, 4, 30), (4, 4, 60), (12, 3, 30), (4, 6, 10), (4, 6, 30)]
+TABLE_STARTS = [(8, 4, (10, 30)), (4, 4, (30, 60)), (12, 3, (30,)), (4, 6, (10, 30))]
 
 
-@pytest.mark.parametrize("num_tx_ant, num_users, snr_db", TABLE_STARTS)
-def test_the_default_is_above_rzf(num_tx_ant, num_users, snr_db):
-    """Mean of 300 draws in single precision, and all but three of the draws."""
-    h = cplx(300, num_users, num_tx_ant, rng=np.random.default_rng(snr_db))
-    no, single = 10 ** (-snr_db / 10), tf.constant(h, tf.complex64)
-    v, first = irs.WMMSE()(single, no), irs.RZFPrecoder()(single, no)
-    ours, theirs = (metrics.sum_rate(h, tf.cast(x, h.dtype), no).numpy() for x in (v, first))
-    assert ours.mean() > theirs.mean()
-    assert np.sum(ours < theirs) <= 3
+@pytest.mark.parametrize("num_tx_ant, num_users, snrs_db", TABLE_STARTS)
+def test_the_default_is_above_rzf(num_tx_ant, num_users, snrs_db):
+    """Mean of 300 draws in single precision, and all but three of the draws, at every SNR."""
+    ours, theirs = irs.WMMSE(), irs.RZFPrecoder()
+    for snr_db in snrs_db:
+        h = cplx(300, num_users, num_tx_ant, rng=np.random.default_rng(snr_db))
+        no, single = 10 ** (-snr_db / 10), tf.constant(h, tf.complex64)
+        found = (tf.cast(layer(single, no), h.dtype) for layer in (ours, theirs))
+        high, low = (metrics.sum_rate(h, v, no).numpy() for v in found)
+        assert high.mean() > low.mean()
+        assert np.sum(high < low) <= 3
 
 
 def test_reference_starts_and_steps():
