@@ -1,5 +1,7 @@
 """Every public layer under the contract suite; a layer without a case fails."""
 
+import gc
+
 import numpy as np
 import pytest
 from hybrid_cases import HYBRID
@@ -383,6 +385,7 @@ def forgotten():
     yield
     for layer_case in LAYERS.values():
         layer_case.forget()
+    gc.collect()
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -297,7 +297,7 @@ def test_a_normalised_channel_is_called_out_once(block, graph):
         argument = 2 if shape is None else tf.ones(shape, tf.complex64)
         call = channel
         if graph:
-            call = tf.function(channel)
+            call = tf.function(channel, autograph=False)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             for _ in range(2):
