@@ -3,6 +3,7 @@
 import contextlib
 
 import link_sims
+import sionna_irs as irs
 
 __all__ = [
     "CascadeConfig",
@@ -36,16 +37,12 @@ class CascadeConfig(link_sims.Config):
 
 def scene(cfg, **changes):
     """(channel, pilots) of a configuration; ``changes`` go to the channel."""
-    import sionna_irs as irs
-
     channel = irs.CascadedChannel(cfg.num_rx_ant, cfg.num_elements, cfg.k_factor, **changes)
     return channel, irs.SurfacePilots(cfg.num_elements, cfg.num_patterns)
 
 
 def references(pilots, statistics):
     """Curve -> estimator: least squares, both LMMSE filters, and the optimum."""
-    import sionna_irs as irs
-
     return {
         "LS": irs.LSEstimator(pilots),
         "scalar LMMSE": irs.ScalarLMMSEEstimator(pilots, statistics),
@@ -56,8 +53,6 @@ def references(pilots, statistics):
 
 def squared_errors(estimators, y, no, u):
     """{("nmse", curve): (error, power)} of all estimators on the same pilots."""
-    import sionna_irs as irs
-
     return {
         ("nmse", name): irs.metrics.nmse(estimator(y, no)[0], u)
         for name, estimator in estimators.items()
@@ -66,7 +61,6 @@ def squared_errors(estimators, y, no, u):
 
 def nmse_step(channel, pilots, estimators):
     """The step of a sweep over SNR: squared errors of all estimators on the same pilots."""
-    import sionna_irs as irs
 
     def step(batch_size, snr_db):
         no = irs.snr_db_to_no(snr_db)
@@ -78,8 +72,6 @@ def nmse_step(channel, pilots, estimators):
 
 def closed_forms(points):
     """Rows of the references' exact NMSE; ``points`` are (x, statistics, variance)."""
-    import sionna_irs as irs
-
     forms = {
         "LS": irs.ls_nmse,
         "scalar LMMSE": irs.scalar_lmmse_nmse,
@@ -100,8 +92,6 @@ def closed_forms(points):
 
 def bayes_or_none(statistics, variance):
     """The integral, on a finer grid at high SNR; None where that one is too coarse as well."""
-    import sionna_irs as irs
-
     for num_nodes, num_radii in ((110, 240), (220, 960)):
         with contextlib.suppress(ValueError):
             return irs.bayes_nmse(statistics, variance, num_nodes, num_radii)

@@ -1,5 +1,8 @@
 """Coded downlinks: one code word per user, over one channel or over several streams."""
 
+import sionna_irs as irs
+from link_sims import tf
+
 
 def coded_downlink(num_users, num_info_bits, num_coded_bits, num_bits_per_symbol):
     """``send(no, {curve: (h, v)}) -> sums``: block and bit errors of precoders.
@@ -7,10 +10,6 @@ def coded_downlink(num_users, num_info_bits, num_coded_bits, num_bits_per_symbol
     All curves carry the same bits and noise; ``h`` is [B, K, M], ``v`` [B, M, K]. Every user has
     one antenna, knows its own effective gain and treats interference as noise.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     send_streams = coded_streams(num_users, 1, num_info_bits, num_coded_bits, num_bits_per_symbol)
 
     def receive(h, v, no):
@@ -33,11 +32,8 @@ def coded_streams(num_users, num_streams, num_info_bits, num_coded_bits, num_bit
     noise of the antennas. ``gain`` and ``sinr`` [B, K, Ns] are what a user believes about its
     streams. All curves carry the same bits and noise.
     """
-    import tensorflow as tf
     from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
     from sionna.phy.mapping import BinarySource, Demapper, Mapper
-
-    import sionna_irs as irs
 
     source, mapper = BinarySource(), Mapper("qam", num_bits_per_symbol)
     demapper = Demapper("app", "qam", num_bits_per_symbol)
@@ -78,8 +74,6 @@ def coded_streams(num_users, num_streams, num_info_bits, num_coded_bits, num_bit
 
 
 def _count(mask):
-    import tensorflow as tf
-
     return tf.reduce_sum(tf.cast(mask, tf.float32))
 
 

@@ -8,6 +8,8 @@ this rate can be reliable, however long.
 """
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 
 from .coded_downlink import check_symbols
 
@@ -66,8 +68,6 @@ def code_rate(cfg):
 
 def budget_of(cfg):
     """Path gains and noise of the scene: the physics in one place."""
-    import sionna_irs as irs
-
     free_space_1m = irs.free_space_path_gain(1.0, cfg.carrier_frequency_hz)
 
     def gain(distance_m, exponent):
@@ -86,8 +86,6 @@ def budget_of(cfg):
 
 def build_channel(cfg):
     """The surface channel at 0 dBm, normalised to unit noise, and its statistics."""
-    import sionna_irs as irs
-
     budget, gains = budget_of(cfg)
     user, base = irs.ULA(1), irs.ULA(cfg.num_rx_ant)
     panel = irs.UPA(cfg.num_rows, cfg.num_cols)
@@ -123,10 +121,6 @@ def schemes_of(channel, pilots, estimators, links, no):
     Without a surface and with random phases the receiver knows its channel: what is compared is
     the use of the surface. LS and LMMSE serve both the design and the reception.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     align = irs.AlignedPhases()
 
     def through(true_links, controls):
@@ -154,11 +148,8 @@ def schemes_of(channel, pilots, estimators, links, no):
 @quickstart.sweep(x="tx_power_dbm")
 def curves(cfg, trained):
     """Bit and block errors of every scheme on the same draws, and the outage bounds."""
-    import tensorflow as tf
     from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
     from sionna.phy.mapping import BinarySource, Demapper, Mapper
-
-    import sionna_irs as irs
 
     channel, statistics = build_channel(cfg)
     num_elements = cfg.num_rows * cfg.num_cols

@@ -19,6 +19,10 @@ import numpy as np
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
+
+from ..ofdm.hops import cdl
 
 SUBCARRIER_SPACING_KHZ = 30
 CYCLIC_PREFIX_S = 144 / 2048 / (1e3 * SUBCARRIER_SPACING_KHZ)
@@ -74,10 +78,6 @@ PERFECT, LS = "perfect CSI", "LS"
 
 def build_channel(cfg):
     """The two hops and the panel."""
-    import sionna_irs as irs
-
-    from ..ofdm.hops import cdl
-
     user, panel, base = (1, 1), (cfg.num_rows, cfg.num_cols), (1, cfg.num_rx_ant)
     scene = cfg.delay_spread_s, cfg.carrier_frequency_hz
     return irs.SurfaceCIR(
@@ -106,8 +106,6 @@ def build_link(cfg):
 
 def design(cfg, channel):
     """Statistical phases [N], and their mean power over that of random phases."""
-    import sionna_irs as irs
-
     # Draws of their own: the same design whenever, and in whatever order, points are simulated.
     irs.random.reset(irs.random.stream_key(cfg.seed, 0))
     cirs = channel.draw(cfg.num_design_draws)
@@ -135,10 +133,7 @@ def gain(cfg):
 @pusch.sweep(x="snr_db")
 def curves(cfg, trained):
     """Block errors of every scheme on the same draws."""
-    import tensorflow as tf
     from sionna.phy.channel import ApplyOFDMChannel, subcarrier_frequencies
-
-    import sionna_irs as irs
 
     channel = build_channel(cfg)
     transmitter, receivers = build_link(cfg)

@@ -15,6 +15,9 @@ held for `pilot_len` pilot symbols with the power of the data, on every subcarri
 import math
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
+from link_sims.results.plotting import panel
 
 from .coded import CodedConfig, coded_link
 from .hops import cdl, subcarriers
@@ -65,8 +68,6 @@ TAP_LS, TAP_LMMSE = f"{TAP}, {LS}", f"{TAP}, {LMMSE}"
 
 def scene_of(cfg):
     """The channel, the pilots, and the frequency covariances of the cascade and direct path."""
-    import sionna_irs as irs
-
     user, panel, base = (1, 1), (cfg.num_rows, cfg.num_cols), (1, cfg.num_rx_ant)
     ends = {"tx>s1": ("A", user, panel), "s1>rx": ("D", panel, base), "tx>rx": ("C", user, base)}
     models = {
@@ -89,10 +90,6 @@ def scene_of(cfg):
 @bler.sweep(x="snr_db")
 def curves(cfg, trained):
     """Bit and block errors, and mean channel gains, of every scheme on the same draws."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     channel, pilots, covariances = scene_of(cfg)
     estimators = {
         LS: irs.LSEstimator(pilots),
@@ -137,8 +134,6 @@ def curves(cfg, trained):
 @bler.table
 def closed_forms(cfg):
     """Mean squared errors of the estimates."""
-    import sionna_irs as irs
-
     _, pilots, covariances = scene_of(cfg)
     forms = {LS: irs.ofdm_ls_nmse, LMMSE: irs.ofdm_lmmse_nmse}
     rows = []
@@ -153,8 +148,6 @@ def closed_forms(cfg):
 @bler.figure
 def draw(results, figure):
     """Block errors large, the rest small, one legend of the schemes."""
-    from link_sims.results.plotting import panel
-
     figure.set_size_inches(7.2, 6.2)
     layout = [["bler"] * 3, ["ber", "gain", "nmse"]]
     panels = figure.subplot_mosaic(layout, height_ratios=(1.4, 1))

@@ -1,6 +1,8 @@
 """A coded OFDM link over given frequency responses: one stream, one code word on the grid."""
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 
 
 class CodedConfig(link_sims.Config):
@@ -39,14 +41,11 @@ def coded_link(cfg):
 
     ``h`` is [S, B, F, M, 1].
     """
-    import tensorflow as tf
     from sionna.phy.channel import ApplyOFDMChannel
     from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
     from sionna.phy.mapping import BinarySource, Demapper, Mapper
     from sionna.phy.mimo import StreamManagement
     from sionna.phy.ofdm import LMMSEEqualizer, ResourceGrid, ResourceGridMapper
-
-    import sionna_irs as irs
 
     spacing = cfg.bandwidth_hz / cfg.num_subcarriers
     grid = ResourceGrid(cfg.num_ofdm_symbols, cfg.num_subcarriers, spacing)

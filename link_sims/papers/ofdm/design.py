@@ -8,7 +8,10 @@ over one element; the bound gives every subcarrier phases of its own, which no s
 import math
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.results.claims import Value
+from link_sims.results.plotting import COLORS, MARKERS, error_bar, shown_value
 
 from .hops import cdl, subcarriers
 
@@ -75,8 +78,6 @@ REFERENCE = {
 
 def channel_of(cfg, scenario):
     """The hops of a scenario around the panel, standing still."""
-    import sionna_irs as irs
-
     first, second, delay_spread_s = SCENARIOS[scenario]
     antenna, panel = (1, 1), (cfg.num_rows, cfg.num_cols)
     settings = (delay_spread_s, cfg.carrier_frequency_hz)
@@ -92,8 +93,6 @@ def channel_of(cfg, scenario):
 
 def strongest_pair(cirs):
     """Phases that align the strongest of all pairs of paths, one of each hop."""
-    import tensorflow as tf
-
     into = cirs["tx>s1"].a[:, 0, :, 0, 0, :, 0]  # [B, N, P]
     out = cirs["s1>rx"].a[:, 0, 0, 0, :, :, 0]
     size = tf.matmul(tf.abs(into), tf.abs(out), transpose_a=True)  # [B, P, Q]
@@ -105,8 +104,6 @@ def strongest_pair(cirs):
 
 def designs_of(cfg):
     """Name -> policy, of those that see frequency responses."""
-    import sionna_irs as irs
-
     aligned, snr = irs.AlignedPhases(), 10 ** (cfg.snr_db / 10)
     return {
         RANDOM: irs.RandomPhases(),
@@ -123,9 +120,6 @@ def designs_of(cfg):
 @design.sweep(x="scenario", static=True)
 def designs(cfg, trained, scenario):
     """Power and rate of every design, averaged over the subcarriers."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
     from sionna_irs.surface.discrete import quantize_phase
 
     channel, policies = channel_of(cfg, scenario), designs_of(cfg)
@@ -160,8 +154,6 @@ def designs(cfg, trained, scenario):
 @design.figure
 def draw(results, figure):
     """Designs as rows, scenarios as markers."""
-    from link_sims.results.plotting import COLORS, MARKERS, error_bar, shown_value
-
     figure.set_size_inches(7.2, 3.4)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, metric in zip(panels, ("gain", "rate"), strict=True):

@@ -1,5 +1,7 @@
 """What both experiments share: the hops and the subcarriers."""
 
+import numpy as np
+
 
 def cdl(model, delay_spread_s, carrier_frequency_hz, start, end):
     """Sionna's CDL between arrays of (rows, columns), uplink, standing still.
@@ -18,7 +20,5 @@ def cdl(model, delay_spread_s, carrier_frequency_hz, start, end):
 
 def subcarriers(cfg):
     """Frequencies [num_subcarriers] relative to the carrier [Hz], evenly over the band."""
-    import numpy as np
-
     index = np.arange(cfg.num_subcarriers) - cfg.num_subcarriers // 2
     return cfg.bandwidth_hz / cfg.num_subcarriers * index

@@ -4,6 +4,8 @@ All are trained for the same number of steps at one transmit power and tested at
 """
 
 import link_sims
+import sionna_irs as irs
+from link_sims.training import training as trainer
 
 from . import calibrated, common
 
@@ -43,17 +45,13 @@ baselines = link_sims.Experiment(
 
 def precoder_of(cfg, curve, num_ant, num_users):
     """A precoder with fresh weights."""
-    import sionna_irs as irs
-    from sionna_irs.precoding.black_box import CNNPrecoder, GramCNNPrecoder
-    from sionna_irs.precoding.unfolded_wmmse import UnfoldedWMMSE
-
     same = {"precision": cfg.precision}
     if curve == UNFOLDED:
-        return UnfoldedWMMSE(cfg.num_layers, num_ant, num_users, **same)
+        return irs.UnfoldedWMMSE(cfg.num_layers, num_ant, num_users, **same)
     if curve == GRAM_CNN:
-        return GramCNNPrecoder(num_users, **same)
+        return irs.GramCNNPrecoder(num_users, **same)
     if curve == CNN:
-        return CNNPrecoder(num_users, num_ant, width=cfg.cnn_width, **same)
+        return irs.CNNPrecoder(num_users, num_ant, width=cfg.cnn_width, **same)
     if curve == CALIBRATED:
         return common.new_calibrated(cfg, num_ant, cfg.hidden)
     published = irs.RowNet(num_ant, cfg.hidden, residual=False, normalize=False, **same)
@@ -79,8 +77,6 @@ for _curve in CURVES:
 @baselines.sweep(x="power_dbm")
 def curves(cfg, trained):
     """Rate and share of WMMSE* at positions never trained on."""
-    from link_sims.training import training as trainer
-
     classical = common.classical(cfg)
     precoders = {name: classical[name] for name in ("MRT", "ZF", "ZF-WF", "WMMSE-20")}
     for curve in CURVES:

@@ -1,7 +1,9 @@
 """Zero forcing behind a network on every user's channel: what the training adds to directions."""
 
 import link_sims
+import sionna_irs as irs
 from link_sims.fields import check_shipped
+from link_sims.training import training as trainer
 
 from . import common
 
@@ -59,9 +61,6 @@ def training(cfg, seed):
 @calibrated.ship(WEIGHTS)
 def trained_precoder(cfg, trained):
     """The shipped precoder, or the one just trained."""
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     if not cfg.retrain:
         return irs.weights.load(WEIGHTS, precision=cfg.precision)
     precoder = common.new_calibrated(cfg, cfg.num_ant, cfg.hidden)

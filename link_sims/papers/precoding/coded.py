@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims.results.plotting import panel
 
 from ..coded_downlink import check_symbols, coded_downlink
 from . import common
@@ -55,8 +57,6 @@ coded = link_sims.Experiment(
 @coded.sweep(x="tx_power_dbm")
 def curves(cfg, trained):
     """The same users, bits and noise for every precoder."""
-    import sionna_irs as irs
-
     draw = common.groups(cfg, cfg.num_ant, cfg.num_users)
     precoders = {name: p for name, p in common.classical(cfg).items() if name in SHOWN}
     precoders[STRUCTURED] = irs.StructuredPrecoder.from_pretrained(
@@ -76,8 +76,6 @@ def curves(cfg, trained):
 @coded.figure
 def draw_errors(results, figure):
     """Bit and block error rates."""
-    from ...results.plotting import panel
-
     figure.set_size_inches(7.2, 3.8)
     for axes, metric in zip(figure.subplots(1, 2), ("ber", "bler"), strict=True):
         panel(axes, results, metric)

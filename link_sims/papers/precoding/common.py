@@ -3,6 +3,9 @@
 from typing import Literal
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
+from link_sims.training import training as trainer
 
 REFERENCE = "WMMSE*"
 SHARE = "share"
@@ -48,8 +51,6 @@ def groups(cfg, num_ant, num_users, split="test"):
         ``draw(batch_size, power_dbm) -> h`` [batch_size, K, M]; the power [dBm] is a number or
         a tensor [batch_size].
     """
-    import sionna_irs as irs
-
     channel = irs.RoomChannel(
         num_users,
         num_ant,
@@ -67,9 +68,6 @@ def groups(cfg, num_ant, num_users, split="test"):
 
 def at_power(cfg, h, power_dbm):
     """Channels in units in which the power of every group [dBm] and the noise are 1."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
     from sionna_irs.layer import to_dtype
 
     snr_db = to_dtype(power_dbm, h.dtype.real_dtype) - cfg.noise_power_dbm
@@ -79,30 +77,22 @@ def at_power(cfg, h, power_dbm):
 
 def rates(h, precoder):
     """Sum rate [batch_size] of a precoder ``(h, no) -> v`` at unit noise."""
-    import sionna_irs as irs
-
     return irs.metrics.sum_rate(h, precoder(h, 1.0), 1.0)
 
 
 def wmmse(cfg, num_iter, start="mrt"):
     """Weighted MMSE precoder in its reduced form."""
-    import sionna_irs as irs
-
     return irs.WMMSE(num_iter, "closed_form", start=start, precision=cfg.precision)
 
 
 def reference(cfg, h):
     """Rate of WMMSE* [batch_size]: 300 iterations from two starts, the better one."""
-    import tensorflow as tf
-
     starts = ("mrt", "zf_water_filling")
     return tf.reduce_max([rates(h, wmmse(cfg, 300, start)) for start in starts], 0)
 
 
 def classical(cfg):
     """Precoders without any learning, by curve."""
-    import sionna_irs as irs
-
     same = {"precision": cfg.precision}
     return {
         "MRT": irs.MRTPrecoder(**same),
@@ -117,16 +107,12 @@ def classical(cfg):
 
 def new_calibrated(cfg, num_ant, hidden):
     """Zero forcing behind fresh weights; untrained it is ZF-dir."""
-    import sionna_irs as irs
-
     same = {"precision": cfg.precision}
     return irs.Calibrated(irs.ZFPrecoder(**same), irs.RowNet(num_ant, hidden, **same))
 
 
 def compare(cfg, h, precoders):
     """Sums of a sweep on the same groups: rate and share of WMMSE* for every curve."""
-    import tensorflow as tf
-
     best = reference(cfg, h)
     found = {REFERENCE: best, **{name: rates(h, p) for name, p in precoders.items()}}
     sums = {}
@@ -152,10 +138,6 @@ def rate_training(cfg, precoder, draws, name="network"):
     name : str
         Curve of the rate over the steps.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
 
     def loss(call, t):
         drawn = [draw() for draw in draws]

@@ -10,6 +10,10 @@ import math
 from collections.abc import Callable
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
+from link_sims.results.plotting import draw_lines
+from link_sims.training import training as trainer
 
 from . import common
 
@@ -88,10 +92,6 @@ class Problem:
 
 def estimation(cfg):
     """Uplink channels from as many orthogonal pilots as users."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     pilots = irs.UserPilots(cfg.num_users, cfg.num_users)
     powers = mean_powers(cfg)
     bases = (
@@ -116,17 +116,14 @@ def estimation(cfg):
 
 def detection(cfg):
     """Uplink symbols with known channels: the rows are [h_m, y_m]."""
-    import tensorflow as tf
+    from sionna_irs.layer import to_dtype
 
-    import sionna_irs as irs
-    from sionna_irs.layer import Input, LinkLayer, to_dtype
-
-    class Detector(LinkLayer):
+    class Detector(irs.LinkLayer):
         """A receiver as a basis: channels and observation in one matrix."""
 
         inputs = {
-            "x": Input("complex", "num_rx_ant", "num_columns"),
-            "no": Input("real", minimum=0, like="x"),
+            "x": irs.Input("complex", "num_rx_ant", "num_columns"),
+            "no": irs.Input("real", minimum=0, like="x"),
         }
 
         def __init__(self, receiver, **kwargs):
@@ -170,9 +167,6 @@ def detection(cfg):
 
 def precoding(cfg):
     """Downlink precoders with known channels, one of them with water-filled powers."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
 
     def rate(v, wanted):
         return irs.metrics.sum_rate(wanted[0], v, wanted[1])
@@ -193,8 +187,6 @@ PROBLEMS = {ESTIMATION: estimation, DETECTION: detection, PRECODING: precoding}
 
 def strongest_first(h):
     """Users [..., K, M] in the order of their mean powers, which the estimators know."""
-    import tensorflow as tf
-
     order = tf.argsort(tf.norm(tf.abs(h), axis=-1), direction="DESCENDING")
     return tf.gather(h, order, axis=1, batch_dims=1)
 
@@ -204,10 +196,6 @@ def mean_powers(cfg):
 
     Over fixed groups of training positions, each used once.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     room = new_room(cfg, "train")
     order = irs.random.permutation(len(room.indices))
     size = len(order) // cfg.num_users
@@ -218,8 +206,6 @@ def mean_powers(cfg):
 
 def new_room(cfg, split):
     """Users anywhere in the room."""
-    import sionna_irs as irs
-
     return irs.RoomChannel(
         cfg.num_users, cfg.num_ant, split=split, source=cfg.source, stride=cfg.stride,
         precision=cfg.precision,
@@ -228,10 +214,6 @@ def new_room(cfg, split):
 
 def channels(cfg, split):
     """``draw(batch_size, power_dbm) -> (h_ul [B, M, K], h_dl [B, K, M], no [B])``."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     room = new_room(cfg, split)
 
     def draw(batch_size, power_dbm):
@@ -244,8 +226,6 @@ def channels(cfg, split):
 
 def with_network(cfg, problem, basis):
     """A basis behind fresh weights."""
-    import sionna_irs as irs
-
     network = irs.RowNet(problem.num_inputs, cfg.hidden, precision=cfg.precision)
     return irs.Calibrated(problem.bases[basis], network, axis=problem.axis)
 
@@ -257,9 +237,6 @@ def training_name(name, basis):
 
 def training_of(cfg, name, basis):
     """(start, advance): fresh groups at powers uniform in dB."""
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     problem, draw = PROBLEMS[name](cfg), channels(cfg, "train")
     low, high = min(cfg.power_dbm), max(cfg.power_dbm)
 
@@ -284,8 +261,6 @@ for _name, _bases in BASES.items():
 @framework.sweep(x="power_dbm")
 def curves(cfg, trained):
     """All problems on the same users, at positions that no training saw."""
-    from link_sims.training import training as trainer
-
     draw = channels(cfg, "test")
     solvers = {}
     for name, make in PROBLEMS.items():
@@ -311,8 +286,6 @@ def curves(cfg, trained):
 @framework.figure
 def draw_problems(results, figure):
     """A panel for every problem; bases solid, with a network dashed."""
-    from ...results.plotting import draw_lines
-
     figure.set_size_inches(7.2, 3.4)
     for axes, (name, bases) in zip(figure.subplots(1, len(BASES)), BASES.items(), strict=True):
         kind = results.experiment.metric(METRIC[name])

@@ -5,7 +5,11 @@ MHz above. Delays and directions of the paths are common, their gains and phases
 """
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.fields import check_shipped
+from link_sims.results.plotting import panel
+from link_sims.training import training as trainer
 
 from . import common
 
@@ -67,12 +71,9 @@ implicit = link_sims.Experiment(
 
 def system(cfg, curve):
     """The chain: block by block with DFT pilots and least squares, else with learned ones."""
-    import sionna_irs as irs
-    from sionna_irs.precoding.black_box import PilotCNNPrecoder
-
     pilots = irs.UserPilots(cfg.num_users, cfg.num_users, trainable=curve != BLOCKS)
     if curve == BLACK_BOX:
-        return PilotCNNPrecoder(pilots, cfg.num_ant, width=cfg.cnn_width)
+        return irs.PilotCNNPrecoder(pilots, cfg.num_ant, width=cfg.cnn_width)
     estimator = irs.UserLSEstimator(pilots)
     if curve == JOINT:
         network = irs.RowNet(cfg.num_users, cfg.estimator_filters)
@@ -83,10 +84,6 @@ def system(cfg, curve):
 
 def bands(cfg, split):
     """``draw(batch_size, ul_power_dbm) -> (uplink [B, M, K], downlink [B, K, M])``, noise 1."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     room = irs.RoomChannel(
         cfg.num_users, cfg.num_ant, split=split, source=cfg.source, stride=cfg.stride,
         precision=cfg.precision,
@@ -106,11 +103,6 @@ def training_of(cfg, curve, name, **held_out):
     Block by block the rows remain the goal to the end; those of a black box are of V^H, so that
     it starts from matched filters. ``held_out`` is that of a training.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     draw = bands(cfg, "train")[1] if cfg.retrain else None
     split = round(cfg.pretraining_share * cfg.num_steps) if curve != BLOCKS else cfg.num_steps
 
@@ -137,8 +129,6 @@ def declare(curve, weights):
 
     @implicit.ship(weights)
     def shipped(cfg, trained):
-        from link_sims.training import training as trainer
-
         return trainer.assign(system(cfg, curve), trained[name][0])
 
 
@@ -148,10 +138,6 @@ for _curve, _weights in WEIGHTS.items():
 
 def comparison(cfg, systems):
     """``step(batch_size, ul_power_dbm) -> sums``: all on the same users, true downlink channels."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     _, draw = bands(cfg, "test")
     mapping = irs.FingerprintMapping(bands(cfg, "train")[0])
     pilots = irs.UserPilots(cfg.num_users, cfg.num_users)
@@ -175,8 +161,6 @@ def comparison(cfg, systems):
 @implicit.sweep(x="ul_power_dbm")
 def curves(cfg, trained):
     """Shipped systems, or those of this run."""
-    import sionna_irs as irs
-
     systems = {
         curve: implicit.shipped[weights](cfg, trained)
         if cfg.retrain
@@ -189,8 +173,6 @@ def curves(cfg, trained):
 @implicit.figure
 def draw(results, figure):
     """Shares of the reference."""
-    from ...results.plotting import panel
-
     figure.set_size_inches(3.8, 4.4)
     axes = figure.subplots()
     panel(axes, results, common.SHARE)

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 import link_sims
+from link_sims.training import training as trainer
 
 from . import common, implicit
 
@@ -57,8 +58,6 @@ def make(name, title, answers, axis, field, label, trained_at, smoke):
     @experiment.sweep(x=axis, static=True)
     def curves(cfg, trained, value):
         """The same users for all; learned systems where they were trained."""
-        from link_sims.training import training as trainer
-
         here, systems = at(cfg, value), {}
         if value in trained_at:
             for curve in KINDS:

@@ -5,7 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
 from link_sims.results.claims import Paired, Verdict
+from link_sims.results.plotting import panel
 
 from . import common, implicit
 
@@ -41,8 +43,6 @@ training = link_sims.Experiment(
 
 def held_out(cfg, curve):
     """``call -> sums``: rate and share at positions of the validation part, always the same."""
-    import sionna_irs as irs
-
     _, draw = implicit.bands(cfg, "validation")
 
     def evaluate(call):
@@ -72,8 +72,6 @@ for _curve in implicit.WEIGHTS:
 @training.figure
 def draw(results, figure):
     """Shares of the reference over the steps, intervals over the seeds; where the goal changes."""
-    from ...results.plotting import panel
-
     cfg = results.config
     figure.set_size_inches(3.8, 4.0)
     axes = figure.subplots()

@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims.results.plotting import draw_lines
+from link_sims.training import training as trainer
 
 from ..double.common import gap_over_x
 from . import common, structured
@@ -83,8 +86,6 @@ def training_of(cfg, axis, curve, value):
 
 def learned(cfg, trained, axis, value, trainings):
     """Precoders by curve: trained for this point, and for the first one where they fit."""
-    from link_sims.training import training as trainer
-
     num_ant, num_users, _ = places(cfg, axis, value)
     precoders = {}
     for curve, points in trainings.items():
@@ -99,8 +100,6 @@ def learned(cfg, trained, axis, value, trainings):
 
 def comparison(cfg, axis, value, precoders):
     """``step``: all precoders on the same groups, at positions that no training saw."""
-    import sionna_irs as irs
-
     num_ant, num_users, powers = places(cfg, axis, value)
     draw = common.groups(cfg, num_ant, num_users)
     precoders = {
@@ -125,8 +124,6 @@ def comparison(cfg, axis, value, precoders):
 
 def draw_shares(results, figure):
     """Shares of WMMSE*, a panel for every power; MRT is mostly below the frame."""
-    from ...results.plotting import draw_lines
-
     names = [c for _, c in results.curves(common.SHARE) if not c.startswith(common.REFERENCE)]
     endings = dict.fromkeys(c.rpartition(", ")[2] if c.endswith("dBm") else "" for c in names)
     figure.set_size_inches(3.4 * len(endings) + 0.6, 4.2)

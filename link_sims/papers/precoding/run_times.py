@@ -1,9 +1,17 @@
 """Running times of precoders: what a group costs, alone and in a batch of 1000."""
 
+import statistics
+import time
+
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.results.claims import Value
+from link_sims.results.plotting import COLORS, MARKERS
+from link_sims.runs.timing import milliseconds
 
 from . import common, structured
+from .wmmse_numpy import wmmse
 
 SIZES = [(16, 2), (32, 2), (32, 8), (32, 12), (64, 4), (64, 12)]
 PLAIN, REDUCED = "WMMSE-100, plain NumPy", "WMMSE-100, reduced, compiled"
@@ -47,10 +55,6 @@ run_times = link_sims.Experiment(
 
 def compiled(cfg, num_ant, num_users):
     """Precoders of one size, by curve; no time depends on weights."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     same = {"precision": cfg.precision}
     layers = {
         ZF: irs.ZFPrecoder(**same),
@@ -75,8 +79,6 @@ def compiled(cfg, num_ant, num_users):
 @run_times.table
 def rows(cfg):
     """Milliseconds of a group, by size, precoder and batch."""
-    from link_sims.runs.timing import milliseconds
-
     found = []
     for size in SIZES[: cfg.num_sizes]:
         draw = common.groups(cfg, *size)
@@ -84,20 +86,15 @@ def rows(cfg):
         for batch in cfg.batches:
             h = draw(batch, cfg.power_dbm)
             for name, precoder in precoders.items():
-                time = milliseconds(lambda f=precoder, h=h: f(h), cfg.num_repeats) / batch
-                found.append(link_sims.row(metric(size), name, batch, time))
-        time = plain_milliseconds(draw(cfg.num_plain, cfg.power_dbm).numpy())
-        found.append(link_sims.row(metric(size), PLAIN, cfg.batches[0], time))
+                cost = milliseconds(lambda f=precoder, h=h: f(h), cfg.num_repeats) / batch
+                found.append(link_sims.row(metric(size), name, batch, cost))
+        cost = plain_milliseconds(draw(cfg.num_plain, cfg.power_dbm).numpy())
+        found.append(link_sims.row(metric(size), PLAIN, cfg.batches[0], cost))
     return found
 
 
 def plain_milliseconds(h, num_iter=100):
     """Median time of the plain precoder for one of the groups h [B, K, M]."""
-    import statistics
-    import time
-
-    from link_sims.papers.precoding.wmmse_numpy import wmmse
-
     times = []
     for group in h.astype(complex):
         start = time.perf_counter()
@@ -109,8 +106,6 @@ def plain_milliseconds(h, num_iter=100):
 @run_times.figure
 def draw(results, figure):
     """Sizes from left to right; filled: alone, hollow: in the largest batch."""
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(5.6, 4.2)
     axes = figure.subplots()
     sizes = [s for s in SIZES if results.points(metric(s), ZF)]

@@ -3,6 +3,9 @@
 from typing import Literal
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
+from link_sims.training import training as trainer
 
 from . import common
 
@@ -53,8 +56,6 @@ def curve(size, num_refine=0):
 
 def precoder_of(cfg, num_refine=0):
     """The shipped precoder, or one to be trained."""
-    import sionna_irs as irs
-
     if not cfg.retrain:
         return irs.StructuredPrecoder.from_pretrained(WEIGHTS, num_refine, precision=cfg.precision)
     return irs.StructuredPrecoder(num_refine=num_refine, precision=cfg.precision)
@@ -65,10 +66,6 @@ def training_groups(cfg, num_users):
 
     The precoder sees Gram matrices, in which such antennas leave no trace.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     draws = [common.groups(cfg, num_ant, num_users, "train") for num_ant in NUM_ANT]
     low, high = POWERS_DBM
 
@@ -98,8 +95,6 @@ def trained_network(cfg, trained):
 
 def trained_precoder(cfg, trained, num_refine=0):
     """The precoder with its final weights, with or without WMMSE steps behind it."""
-    from link_sims.training import training as trainer
-
     precoder = precoder_of(cfg, num_refine)
     return trainer.assign(precoder, trained["training"][0]) if cfg.retrain else precoder
 
@@ -107,8 +102,6 @@ def trained_precoder(cfg, trained, num_refine=0):
 @structured.sweep(x="power_dbm")
 def curves(cfg, trained):
     """Share of WMMSE* at every size, all with the same weights, at positions never trained on."""
-    import tensorflow as tf
-
     precoders = {n: trained_precoder(cfg, trained, n) for n in (0, REFINED)}
     sizes = {size: common.groups(cfg, *size) for size in SIZES[: cfg.num_sizes]}
 
@@ -177,8 +170,6 @@ transfer = link_sims.Experiment(
 @transfer.sweep(x="power_dbm")
 def transferred(cfg, trained):
     """Shipped weights, trained on images alone; the same users in both rooms."""
-    import sionna_irs as irs
-
     rooms = {
         label: irs.RoomChannel(
             cfg.num_users, cfg.num_ant, split="test", source=source, stride=cfg.stride,

@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
+from link_sims.results.plotting import draw_lines
 
 from ..izosga import common as tuning_of
 from . import common
@@ -54,10 +57,6 @@ def tuning(cfg, seed):
 @surface.sweep(x="link_power_dbm")
 def curves(cfg, trained):
     """Rates and shares of WMMSE* on the same links for both surfaces."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     channel, _ = tuning_of.scenario(cfg)
     precoders = {name: p for name, p in common.classical(cfg).items() if name in SHOWN}
     precoders[STRUCTURED] = irs.StructuredPrecoder.from_pretrained(
@@ -79,8 +78,6 @@ def curves(cfg, trained):
 @surface.figure
 def draw(results, figure):
     """Rates, and shares of WMMSE* over the tuned surface."""
-    from ...results.plotting import draw_lines
-
     figure.set_size_inches(7.2, 4.0)
     left, right = figure.subplots(1, 2)
     shown = (common.REFERENCE, "ZF", "RZF", STRUCTURED)

@@ -11,8 +11,11 @@ import numpy as np
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.results.claims import Verdict
 
+from ..ofdm.hops import subcarriers
 from .pictures import draw_maps, draw_outline, draw_paths, draw_scene, paths_of
 
 __all__ = [
@@ -94,8 +97,6 @@ def hops_of(cfg, positions, **kwargs):
 
     With the points of reflection, so that one solution serves channels and pictures.
     """
-    import sionna_irs as irs
-
     panel = irs.UPA(cfg.num_rows, cfg.num_cols)
     return irs.RayTracedHops(
         cfg.scene,
@@ -113,8 +114,6 @@ def hops_of(cfg, positions, **kwargs):
 
 def channel_of(hops, **kwargs):
     """:class:`SurfaceCIR` of hops with one surface of ideal phases."""
-    import sionna_irs as irs
-
     return irs.SurfaceCIR(hops, {"s1": irs.IdealPhases(hops.devices["s1"].array)}, **kwargs)
 
 
@@ -152,10 +151,8 @@ def closed_form(hops):
     .. math:: |h|=\Big(\frac\lambda{4\pi}\Big)^2
               \frac{N\sqrt{g(\vartheta_i)g(\vartheta_o)}}{d_1d_2}
     """
-    from sionna_irs.surface.pattern import CosinePattern
-
     panel = hops.devices["s1"]
-    pattern = panel.pattern or CosinePattern()
+    pattern = panel.pattern or irs.CosinePattern()
     wavelength = LIGHT_SPEED / hops.carrier_frequency
     gain = (wavelength / (4 * math.pi)) ** 4 * panel.array.num_ant**2
     for end in ("tx", "rx"):
@@ -182,12 +179,7 @@ def responder(cfg, hops):
     Schemes: NO_SURFACE, RANDOM, ALIGNED (the strongest delay tap of the whole band, perfectly
     known) and TWO_BIT; the last three keep the direct paths. Works in eager, graph and XLA.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
     from sionna_irs.surface.discrete import quantize_phase
-
-    from ..ofdm.hops import subcarriers
 
     budget = irs.LinkBudget(cfg.tx_power_dbm, cfg.bandwidth_hz, cfg.noise_figure_db)
     channel = channel_of(hops, frequencies=subcarriers(cfg))
@@ -212,10 +204,6 @@ def responder(cfg, hops):
 
 def rates(cfg, hops, schemes=(NO_SURFACE, ALIGNED), size=64):
     """{scheme: [U]}: mean of log2(1 + SNR) over the band at every position [bit/s/Hz]."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     respond, found = responder(cfg, hops), {name: [] for name in schemes}
 
     @tf.function(autograph=False)
@@ -252,10 +240,6 @@ class CodedLink:
         )
 
     def __call__(self, channels):
-        import tensorflow as tf
-
-        import sionna_irs as irs
-
         h = tf.stack(list(channels.values()))[:, :, None]  # [schemes, B, 1, F]
         batch, num_subcarriers = h.shape[1], h.shape[3]
         b = self.source([batch, self.cfg.num_info_bits])

@@ -20,7 +20,10 @@ import numpy as np
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.results.claims import Value
+from link_sims.results.plotting import COLORS, MARKERS
 
 from .common import (
     CLOSED,
@@ -130,9 +133,6 @@ def cost_rows(cfg, number):
 
 def timed(cfg, channel):
     """(shortest time of a compiled composition [s], number of paths of both hops, all users)."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
 
     # As arguments: what is written into the graph would be computed at its compilation.
     @tf.function(jit_compile=True, autograph=False)
@@ -171,8 +171,6 @@ def far_field_limit(cfg):
 @large_panel.figure
 def draw(results, figure):
     """Gains, what the curvature costs, time and memory against the size."""
-    from link_sims.results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(7.2, 5.4)
     panels = figure.subplots(2, 2, sharex=True)
     lines = {ALIGNED: "none", CLOSED: "-", OWN: "none", MISMATCHED: "--", RANDOM: ":"}

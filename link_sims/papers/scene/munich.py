@@ -15,7 +15,9 @@ import numpy as np
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
 from link_sims.results.claims import Value, Verdict
+from link_sims.results.plotting import COLORS, panel
 
 from .common import (
     ALIGNED,
@@ -136,8 +138,6 @@ def coverage_rows(cfg):
 @munich.figure
 def draw(results, figure):
     """The quarter from above, rates without the panel and what it adds; below, the walk."""
-    from link_sims.results.plotting import panel
-
     cfg = results.config
     figure.set_size_inches(7.2, 6.0)
     top, bottom = figure.subfigures(2, 1, height_ratios=[1.1, 1])
@@ -169,14 +169,11 @@ def draw(results, figure):
 
 def draw_corner(axes, cfg):
     """The scene from above with the walk, and the paths to the user in the corner."""
-    from link_sims.results.plotting import COLORS
-    from sionna_irs.channel.scene.raytracing.solve import RayTracingError
-
     places = places_of(cfg)
     chosen = int(np.argmin(np.abs(np.array(cfg.y_m) - TEST_Y))) * cfg.num_places
     axes.plot(places[:, 0], places[:, 1], ":", color="k", zorder=3)
     draw_scene(axes, cfg, places, chosen, (-70, 150, -30, 190))
-    with contextlib.suppress(RayTracingError):
+    with contextlib.suppress(irs.RayTracingError):
         ends = cfg.tx_position_m, places[chosen]
         draw_paths(axes, paths_of(cfg, "tx>rx", places), *ends, chosen, color=COLORS[0])
 

@@ -4,15 +4,16 @@ import contextlib
 
 import numpy as np
 
+import sionna_irs as irs
+from link_sims.results.plotting import COLORS
+
 
 def paths_of(cfg, hop, positions):
     """:class:`TracedPaths` of a hop as ``hops_of`` solved it: then the cache answers."""
-    from sionna_irs.channel.scene.raytracing.solve import solve_paths
-
     places = {"tx": [cfg.tx_position_m], "s1": [cfg.panel_position_m], "rx": positions}
     angles = {"s1": cfg.panel_orientation_rad}
     start, end = hop.split(">")
-    return solve_paths(
+    return irs.solve_paths(
         cfg.scene, cfg.carrier_frequency_hz, places[start], places[end],
         tx_orientations=angles.get(start), rx_orientations=angles.get(end),
         max_depth=cfg.max_depth, samples_per_src=cfg.samples_per_src, with_vertices=True,
@@ -26,13 +27,11 @@ def draw_outline(axes, scene, box):
     """
     from matplotlib.collections import PolyCollection
 
-    from sionna_irs.channel.scene.raytracing.solve import RayTracingError, scene_outline
-
     axes.set_aspect("equal")
     axes.grid(False)
     try:
-        outline = scene_outline(scene)
-    except RayTracingError:
+        outline = irs.scene_outline(scene)
+    except irs.RayTracingError:
         return
     height = outline.heights.max(-1)
     order = np.argsort(height)
@@ -66,15 +65,12 @@ def draw_scene(axes, cfg, positions, chosen, box):
     ``box`` is (x, x, y, y) [m]. Without the ray tracer and without its answers in the cache, the
     buildings and paths are left out.
     """
-    from link_sims.results.plotting import COLORS
-    from sionna_irs.channel.scene.raytracing.solve import RayTracingError
-
     tx, panel, user = cfg.tx_position_m, cfg.panel_position_m, positions[chosen]
     draw_outline(axes, cfg.scene, box)
     for hop, start, end, receiver, color in (
         ("tx>s1", tx, panel, 0, COLORS[4]), ("s1>rx", panel, user, chosen, COLORS[2]),
     ):  # fmt: skip
-        with contextlib.suppress(RayTracingError):
+        with contextlib.suppress(irs.RayTracingError):
             draw_paths(axes, paths_of(cfg, hop, positions), start, end, receiver, color=color)
     marks = {"base station": (tx, "^"), "panel": (panel, "s"), "user": (user, "o")}
     for name, (place, marker) in marks.items():

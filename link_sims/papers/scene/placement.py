@@ -20,7 +20,9 @@ import numpy as np
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
 from link_sims.results.claims import Verdict
+from link_sims.results.plotting import COLORS
 
 from .common import (
     ALIGNED,
@@ -84,8 +86,6 @@ def places(cfg, shift):
     A surface of RayTracedHops has one position, and every solution starts a process. So each hop
     is solved in one call with the places as its many-position end.
     """
-    import sionna_irs as irs
-
     positions = np.tile(cfg.panel_position_m, (len(cfg.x_m), 1))
     positions[:, 0] = cfg.x_m
     devices = {
@@ -154,8 +154,6 @@ def table(cfg):
 @placement.figure
 def draw(results, figure):
     """The houses from above; below, the gains and their factors over the same x."""
-    from link_sims.results.plotting import COLORS
-
     figure.set_size_inches(5.2, 7.6)
     plan, gain_axes, part_axes = figure.subplots(3, 1, height_ratios=[1.3, 1, 1])
     draw_plan(plan, results.config)

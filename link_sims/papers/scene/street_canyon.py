@@ -11,6 +11,7 @@ import numpy as np
 
 import link_sims
 from link_sims.results.claims import Verdict
+from link_sims.results.plotting import panel
 
 from .common import (
     ALIGNED,
@@ -117,8 +118,6 @@ def bits_per_subcarrier(cfg):
 @street_canyon.figure
 def draw(results, figure):
     """The scene from above and the maps; below, gains, block errors and rates along the walk."""
-    from link_sims.results.plotting import panel
-
     cfg, dark = results.config, dark_points(results)
     figure.set_size_inches(7.2, 6.0)
     top, bottom = figure.subfigures(2, 1)

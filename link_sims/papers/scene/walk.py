@@ -6,6 +6,9 @@ import numpy as np
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
+from link_sims.results.plotting import COLORS, shown_value
 
 from .common import (
     ALIGNED,
@@ -69,10 +72,6 @@ def second(cfg):
 
 def curves(cfg, trained):
     """Block errors and rates at places drawn around a point of the walk."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     respond, link = responder(cfg, hops_of(cfg, places_of(cfg))), CodedLink(cfg)
 
     def step(batch_size, y_m):
@@ -97,8 +96,6 @@ def gain_rows(cfg, hops, stride=1):
 
 def draw_gains(axes, results):
     """Gains along the walk at the carriers; colours as those of the schemes beside."""
-    from link_sims.results.plotting import COLORS, shown_value
-
     kind = results.experiment.metric("gain")
     carriers = [results.config.carrier_frequency_hz, results.config.second_carrier_hz]
     carriers = dict(zip(filter(None, carriers), ("-", "--"), strict=False))

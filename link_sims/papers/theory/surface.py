@@ -3,6 +3,8 @@
 import math
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 
 GAIN = {"gain": link_sims.Metric("mean channel gain", scale="log", interval="ratio", range=None)}
 
@@ -38,10 +40,6 @@ gain = link_sims.Experiment(
 @gain.sweep(x="num_elements", static=True)
 def surface_gain(cfg, trained, num_elements):
     """|h|^2 with random, aligned and b-bit phases on the same channels."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     antenna, panel = irs.ULA(1), irs.ULA(num_elements)
     hops = {"tx>s1": irs.RayleighHop(antenna, panel), "s1>rx": irs.RayleighHop(panel, antenna)}
     channels = {
@@ -130,10 +128,6 @@ rician = link_sims.Experiment(
 @rician.sweep(x="k_factor_db", static=True)
 def rician_moments(cfg, trained, k_factor_db):
     """E|h|^2, E|h|^4 and |E h|^2 (from independent pairs, so that it has no bias)."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     hop = irs.RicianHop(irs.ULA(1), irs.ULA(1), k_factor=10 ** (k_factor_db / 10))
 
     def step(batch_size, _):
