@@ -9,7 +9,7 @@ this rate can be reliable, however long.
 
 import link_sims
 import sionna_irs as irs
-from link_sims import tf
+from link_sims import measured, tf
 
 from .coded_downlink import check_symbols
 
@@ -215,15 +215,14 @@ def outage(cfg):
     ]
 
 
-quickstart.claim(
-    "aligning the surface lowers the block error rate at 16 dBm",
-    source="coherent addition: the received power grows with N squared",
-    expect="holds",
-    check=lambda r: r.paired("bler", PERFECT, NO_SURFACE, x=16).less(),
-)
-quickstart.claim(
-    "LMMSE estimates serve better than LS estimates at 16 dBm",
-    source="the estimate error is the smaller one",
-    expect="holds",
-    check=lambda r: r.paired("bler", LMMSE, LS, x=16).less(),
+quickstart.ours(
+    "this package; orderings set from the cpu profile, 2026-11",
+    {
+        "aligning the surface lowers the block error rate at 16 dBm": (
+            measured.paired("bler", PERFECT, NO_SURFACE, x=16).less()
+        ),
+        "LMMSE estimates serve better than LS estimates at 16 dBm": (
+            measured.paired("bler", LMMSE, LS, x=16).less()
+        ),
+    },
 )

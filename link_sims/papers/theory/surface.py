@@ -4,7 +4,7 @@ import math
 
 import link_sims
 import sionna_irs as irs
-from link_sims import tf
+from link_sims import measured, tf
 
 GAIN = {"gain": link_sims.Metric("mean channel gain", scale="log", interval="ratio", range=None)}
 
@@ -90,19 +90,18 @@ def gain_theory(cfg):
     return rows
 
 
-_TEXTS = {
-    "random": "random phases: the mean gain is N",
-    "aligned": "aligned phases: the mean gain grows with N squared",
-    "1 bit": "1-bit phases keep (2/pi)^2 of the coherent gain",
-    "2 bit": "2-bit phases keep 8/pi^2 of the coherent gain",
-}
-for _curve, _text in _TEXTS.items():
-    gain.claim(
-        _text,
-        source="moments of Rayleigh variables; Wu and Zhang 2019, proposition 2",
-        expect="holds",
-        check=lambda r, curve=_curve: r.agrees("gain", curve, f"{curve}, exact"),
-    )
+gain.theory(
+    "Wu and Zhang 2019, proposition 2; link_sims.papers.theory.surface.aligned_gain",
+    {
+        text: measured.agrees("gain", curve, f"{curve}, exact")
+        for curve, text in {
+            "random": "random phases: the mean gain is N",
+            "aligned": "aligned phases: the mean gain grows with N squared",
+            "1 bit": "1-bit phases keep (2/pi)^2 of the coherent gain",
+            "2 bit": "2-bit phases keep 8/pi^2 of the coherent gain",
+        }.items()
+    },
+)
 
 
 class RicianConfig(link_sims.Config):
@@ -156,11 +155,11 @@ def rician_theory(cfg):
     return rows
 
 
-for _name in ("E|h|^2", "E|h|^4", "|E h|^2"):
-    rician.claim(
-        f"{_name} follows its closed form",
-        source="moments of the Rice distribution",
-        expect="holds",
-        # |E h|^2 is small at low K, where the relative width of its interval says little.
-        check=lambda r, name=_name: r.agrees("moment", name, f"{name}, exact", rel=0.5),
-    )
+# |E h|^2 is small at low K, where the relative width of its interval says little.
+rician.theory(
+    "Simon and Alouini, Digital Communication over Fading Channels, ch. 2: moments of Rice",
+    {
+        f"{name} follows its closed form": measured.agrees("moment", name, f"{name}, exact", 0.5)
+        for name in ("E|h|^2", "E|h|^4", "|E h|^2")
+    },
+)
