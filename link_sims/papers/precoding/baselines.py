@@ -5,6 +5,7 @@ All are trained for the same number of steps at one transmit power and tested at
 
 import link_sims
 import sionna_irs as irs
+from link_sims import measured
 from link_sims.training import training as trainer
 
 from . import calibrated, common
@@ -90,45 +91,45 @@ def curves(cfg, trained):
     return step
 
 
-PAPER = "calibration paper"
-
-
-def claim(text, better, worse, power_dbm, expect, source):
-    """The first curve has the larger rate."""
-    baselines.claim(
-        f"{text}, {power_dbm} dBm",
-        source=source,
-        expect=expect,
-        check=lambda r: r.paired(common.RATE, better, worse, x=power_dbm).greater(),
-    )
-
-
-baselines.claim(
-    "four unfolded layers reach at least 94 % of WMMSE* at -10 dBm",
-    source="specification: 96.3 % after 1684 steps; no training ended in non-finite values",
-    expect="holds",
-    check=lambda r: r.at(common.SHARE, UNFOLDED, -10).greater(0.94),
+FIG_6, FIG_8 = f"{common.PAPER} Fig. 6", f"{common.PAPER} Fig. 8"
+baselines.ours(
+    common.OURS,
+    {
+        "four unfolded layers reach at least 94 % of WMMSE* at -10 dBm": (
+            measured.at(common.SHARE, UNFOLDED, -10).greater(0.94)
+        ),
+    },
 )
-claim("calibration beats unfolding", CALIBRATED, UNFOLDED, -10, "holds", f"{PAPER}, Fig. 6")
-claim("calibration beats unfolding", CALIBRATED, UNFOLDED, -20, "open", f"{PAPER}, Fig. 6")
-claim(
-    "calibration beats a CNN that guesses the optimal structure from the Gram matrix",
-    CALIBRATED, GRAM_CNN, -10, "does-not-hold", f"{PAPER}, Fig. 6, if this is its black box",
-)  # fmt: skip
-claim(
-    "calibration beats a CNN that returns the precoder",
-    CALIBRATED, CNN, -10, "holds", f"{PAPER}, Fig. 6, if this is its black box",
-)  # fmt: skip
-claim(
-    "a CNN that returns the precoder beats MRT after so few steps",
-    CNN, "MRT", -10, "does-not-hold", f"{PAPER}, Fig. 6: all learned precoders do",
-)  # fmt: skip
-claim(
-    "the published form beats the zero forcing behind it after so few steps",
-    PUBLISHED, "ZF", -10, "does-not-hold", f"{PAPER}, Fig. 6",
-)  # fmt: skip
-for _curve, _expect in ((CNN, "holds"), (GRAM_CNN, "does-not-hold")):
-    claim(
-        f"trained at -10 dBm, zero forcing beats it: {_curve}",
-        "ZF", _curve, 10, _expect, f"{PAPER}, Fig. 8: data-driven falls below ZF",
-    )  # fmt: skip
+# (source, expectation) -> text -> the larger rate, the smaller one, transmit power [dBm].
+ORDERS = {
+    (FIG_6, "holds"): {"calibration beats unfolding, -10 dBm": (CALIBRATED, UNFOLDED, -10)},
+    (FIG_6, "open"): {"calibration beats unfolding, -20 dBm": (CALIBRATED, UNFOLDED, -20)},
+    (f"{FIG_6}, if this is its black box", "does-not-hold"): {
+        "calibration beats a CNN that guesses the optimal structure from the Gram matrix, "
+        "-10 dBm": (CALIBRATED, GRAM_CNN, -10),
+    },
+    (f"{FIG_6}, if this is its black box", "holds"): {
+        "calibration beats a CNN that returns the precoder, -10 dBm": (CALIBRATED, CNN, -10),
+    },
+    (f"{FIG_6}: all learned precoders beat MRT, calibration ZF", "does-not-hold"): {
+        "a CNN that returns the precoder beats MRT after so few steps, -10 dBm": (CNN, "MRT", -10),
+        "the published form beats the zero forcing behind it after so few steps, -10 dBm": (
+            PUBLISHED, "ZF", -10,
+        ),
+    },
+    (f"{FIG_8}: data-driven falls below ZF", "holds"): {
+        f"trained at -10 dBm, zero forcing beats it: {CNN}, 10 dBm": ("ZF", CNN, 10),
+    },
+    (f"{FIG_8}: data-driven falls below ZF", "does-not-hold"): {
+        f"trained at -10 dBm, zero forcing beats it: {GRAM_CNN}, 10 dBm": ("ZF", GRAM_CNN, 10),
+    },
+}  # fmt: skip
+for (_source, _expect), _orders in ORDERS.items():
+    baselines.published(
+        _source,
+        {
+            text: measured.paired(common.RATE, better, worse, x=x).greater()
+            for text, (better, worse, x) in _orders.items()
+        },
+        _expect,
+    )

@@ -4,7 +4,7 @@ from typing import Literal
 
 import link_sims
 import sionna_irs as irs
-from link_sims import tf
+from link_sims import measured, tf
 from link_sims.training import training as trainer
 
 from . import common
@@ -119,24 +119,25 @@ def curves(cfg, trained):
     return step
 
 
-def claim(size, power_dbm, bound, num_refine=0, source="aim of this package"):
-    """At least so much of WMMSE*."""
-    behind = f" with {num_refine} WMMSE steps" if num_refine else ""
-    structured.claim(
-        f"at least {100 * bound:g} % of WMMSE* at {size}, {power_dbm} dBm{behind}",
-        source=source,
-        expect="holds",
-        check=lambda r: r.at(common.SHARE, curve(size, num_refine), power_dbm).greater(bound),
-    )
-
-
-for _size in EASY:
-    claim(_size, -10, 0.997)
-for _size in LOADED:
-    claim(_size, -10, 0.99)
-for _size, _power, _before in (((16, 12), -20, 0.958), ((16, 16), -10, 0.91)):
-    claim(_size, _power, _before, source="specification 13.1, trained with at most K/M = 0.4")
-    claim(_size, _power, 0.98, REFINED)
+# (M, K), power [dBm], WMMSE steps behind it -> at least this share of WMMSE*.
+AIMS = {
+    **{(size, -10, 0): 0.997 for size in ((32, 8), (32, 12), (128, 8))},
+    **{(size, -10, 0): 0.99 for size in LOADED},
+    ((16, 12), -20, 0): 0.958,
+    ((16, 12), -20, REFINED): 0.98,
+    ((16, 16), -10, 0): 0.91,
+    ((16, 16), -10, REFINED): 0.98,
+}
+structured.ours(
+    common.AIM,
+    {
+        f"at least {100 * bound:g} % of WMMSE* at {size}, {power_dbm} dBm"
+        + (f" with {steps} WMMSE steps" if steps else ""): (
+            measured.at(common.SHARE, curve(size, steps), power_dbm).greater(bound)
+        )
+        for (size, power_dbm, steps), bound in AIMS.items()
+    },
+)
 
 
 SOURCES = {"images": "images", "ray_traced": "ray traced"}
@@ -195,21 +196,13 @@ def transferred(cfg, trained):
     return step
 
 
-for _power in (-20, -10):
-    for _label in SOURCES.values():
-        transfer.claim(
-            f"at least 99.5 % of WMMSE*, {_label}, {_power} dBm",
-            source="aim of this package: weights that never saw the ray tracer",
-            expect="holds",
-            check=lambda r, x=_power, c=f"{NAME}, {_label}": r.at(common.SHARE, c, x).greater(
-                0.995
-            ),
+transfer.ours(
+    f"{common.AIM}: weights that never saw the ray tracer",
+    {
+        f"at least 99.5 % of WMMSE*, {label}, {power_dbm} dBm": (
+            measured.at(common.SHARE, f"{NAME}, {label}", power_dbm).greater(0.995)
         )
-    transfer.claim(
-        f"the share of WMMSE* is the same for both within 0.5 %, {_power} dBm",
-        source="aim of this package",
-        expect="holds",
-        check=lambda r, x=_power: r.paired(
-            common.SHARE, f"{NAME}, ray traced", f"{NAME}, images", x=x
-        ).ratio_between(0.995, 1.005),
-    )
+        for power_dbm in (-20, -10)
+        for label in SOURCES.values()
+    },
+)
