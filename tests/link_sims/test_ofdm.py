@@ -39,8 +39,8 @@ def received(tmp_path_factory):
 
 def test_order_of_the_designs(designed):
     """On the same channels: what one set of phases reaches, up to the bound of separate ones."""
-    gain = {name: designed.value("gain", name, 1) for name in design.REFERENCE}
-    rate = {name: designed.value("rate", name, 1) for name in design.REFERENCE}
+    gain = {name: designed.value("gain", name, 1) for name in design.DESIGNS}
+    rate = {name: designed.value("rate", name, 1) for name in design.DESIGNS}
     order = [design.RANDOM, design.CENTRE, design.TAP, design.POWER, design.BOUND]
     assert sorted(gain, key=gain.get)[0] == design.RANDOM
     assert [n for n in sorted(gain, key=gain.get) if n in order] == order
