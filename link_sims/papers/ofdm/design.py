@@ -189,7 +189,7 @@ def gap(a, b, x, low_db, high_db):
 
 
 design.theory(
-    "N elements at random between hops of unit mean power have the mean power N",
+    "link_sims.papers.ofdm.hops.cdl: pairs of unit mean power, of which N at random have N",
     {
         f"{LABELS[x]}: random phases have the mean power of 64 elements, 18.06 dB": (
             measured.at("gain", RANDOM, x).within_db(18.06, 0.3)
@@ -199,7 +199,8 @@ design.theory(
 )
 # At most what a coherent sum loses, 3.92 and 0.91 dB on average: a part adds up incoherently.
 design.theory(
-    "link_sims.papers.theory.surface.aligned_gain: 3.92 and 0.91 dB of a coherent sum",
+    "link_sims.papers.theory.surface.aligned_gain: 3.92 and 0.91 dB of a coherent sum; the lower "
+    "ends are ours",
     {
         f"{LABELS[x]}: rounding to {bits} bit loses {low} to {high} dB": (
             gap(f"{bits} bit, rounded", POWER, x, -high, -low)

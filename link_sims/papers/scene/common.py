@@ -20,9 +20,9 @@ from .pictures import draw_maps, draw_outline, draw_paths, draw_scene, paths_of
 
 __all__ = [
     "ALIGNED", "CLOSED", "DIRECT", "LIGHT_SPEED", "NO_SURFACE", "RANDOM", "TWO_BIT", "CodedLink",
-    "Point", "SceneConfig", "between", "channel_of", "closed_form", "draw_maps", "draw_outline",
-    "draw_paths", "draw_scene", "every", "gains", "gaps", "hops_of", "label", "line_of_sight",
-    "map_of", "map_rows", "paths_of", "rates", "responder", "users_at",
+    "Point", "SceneConfig", "at_all", "between", "channel_of", "closed_form", "draw_maps",
+    "draw_outline", "draw_paths", "draw_scene", "gains", "gaps_between", "hops_of", "label",
+    "line_of_sight", "map_of", "map_rows", "paths_of", "rates", "responder", "users_at",
 ]  # fmt: skip
 
 LIGHT_SPEED = 299792458.0
@@ -269,8 +269,9 @@ def label(kind, carrier_hz):
     return f"{kind}, {carrier_hz / 1e9:g} GHz"
 
 
-def every(verdicts):
-    """One verdict of several, {x: Verdict}: all hold, or the first that does not."""
+def at_all(results, points, check) -> Verdict:
+    """One verdict of ``check(x)`` at all ``points(results)``: all hold, or the first that fails."""
+    verdicts = {x: check(x)(results) for x in points(results)}
     if not verdicts:
         return Verdict(None, "no points")
     for holds in (False, None):
@@ -281,7 +282,7 @@ def every(verdicts):
     return Verdict(True, f"at all {len(verdicts)} points; at {x:g}: {verdict.measured}")
 
 
-def between(values, low, high):
+def between(values, low, high) -> Verdict:
     """Verdict: all of {x: value [dB]} lie between two numbers."""
     if not values:
         return Verdict(None, "not solved")
@@ -290,11 +291,11 @@ def between(values, low, high):
     return Verdict(bool(low <= smallest and largest <= high), text)
 
 
-def gaps(results, a, b, metric="gain"):
-    """{x: one curve over another [dB]} at every point that both have."""
+def gaps_between(results, a, b, low, high, metric="gain") -> Verdict:
+    """One curve over another [dB] lies between two numbers at every point that both have."""
     common = set(results.points(metric, a)) & set(results.points(metric, b))
     ratios = {x: results.value(metric, a, x) / results.value(metric, b, x) for x in common}
-    return {x: 10 * math.log10(ratio) for x, ratio in sorted(ratios.items())}
+    return between({x: 10 * math.log10(r) for x, r in sorted(ratios.items())}, low, high)
 
 
 def map_rows(metric, scheme, x, y, values):

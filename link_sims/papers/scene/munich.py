@@ -16,7 +16,8 @@ from pydantic import Field
 
 import link_sims
 import sionna_irs as irs
-from link_sims.results.claims import Value, Verdict
+from link_sims import measured
+from link_sims.results.claims import Verdict
 from link_sims.results.plotting import COLORS, panel
 
 from .common import (
@@ -24,12 +25,11 @@ from .common import (
     CLOSED,
     DIRECT,
     NO_SURFACE,
-    RANDOM,
     Point,
+    at_all,
     draw_outline,
     draw_paths,
     draw_scene,
-    every,
     hops_of,
     label,
     line_of_sight,
@@ -178,14 +178,7 @@ def draw_corner(axes, cfg):
         draw_paths(axes, paths_of(cfg, "tx>rx", places), *ends, chosen, color=COLORS[0])
 
 
-def over(results, a, b, carrier, y=TEST_Y):
-    """The gain of one kind over that of another [dB] at a point of the walk."""
-    a, b = (results.value("gain", label(name, carrier), y) for name in (a, b))
-    value = 10 * math.log10(a / b)
-    return Value(value, value, value)
-
-
-def seen(results):
+def seen(results) -> Verdict:
     """Counts on the map of 6 m steps."""
     counts = {name: results.value("points", name, None) for name in SEEN}
     if results.config.map_x_m != REFERENCE_X or results.config.map_y_m != REFERENCE_Y:
@@ -194,73 +187,47 @@ def seen(results):
     return Verdict(counts == SEEN, text)
 
 
-def added(results, name):
-    """Mean rate on the map with the aligned panel over that without."""
-    a, b = (results.value("mean rate", f"{kind}, {name}", None) for kind in (ALIGNED, NO_SURFACE))
-    return Value(a / b, a / b, a / b)
+def corner(results):
+    """Points of the walk in the corner."""
+    return [y for y in results.points("bler", ALIGNED) if 31 <= y <= 36]
 
 
-# Gains [dB] at the test user: direct at the carrier, aligned, random phases, closed form.
-REFERENCE = {
-    3.5e9: {CARRIER: -112.4, ALIGNED: -104.9, RANDOM: -127.7, CLOSED: -104.4},
-    28e9: {CARRIER: -127.7, ALIGNED: -113.0, RANDOM: -149.0, CLOSED: -116.5},
-}
 SEEN = {BASE: 321, PANEL: 340, ONLY_PANEL: 19}
 REFERENCE_X, REFERENCE_Y = list(range(-20, 100, 6)), list(range(30, 150, 6))
-for _carrier, _gain in ((3.5e9, 7.4), (28e9, 14.7)):
-    _at = f"{_carrier / 1e9:g} GHz"
-    munich.claim(
-        f"{_at}: at the test user the aligned panel is {_gain} dB above the direct paths' sum at "
-        "the carrier",
-        source="prototype with the ray tracer alone",
-        expect="holds",
-        check=lambda r, carrier=_carrier, gain=_gain: over(r, ALIGNED, CARRIER, carrier).within(
-            gain, 1
+munich.ours(
+    "this package; set from the ray tracer alone, 2026-11",
+    {
+        **{
+            f"{carrier / 1e9:g} GHz: at the test user the aligned panel is {gain} dB above the "
+            "direct paths' sum at the carrier": measured.ratio(
+                "gain", label(ALIGNED, carrier), label(CARRIER, carrier), TEST_Y
+            ).within_db(gain, 1)
+            for carrier, gain in ((3.5e9, 7.4), (28e9, 14.7))
+        },
+        "28 GHz: more than 6 dB of the gain are a fade, the two direct paths nearly cancel": (
+            measured.ratio("gain", label(DIRECT, 28e9), label(CARRIER, 28e9), TEST_Y).greater(
+                10**0.6
+            )
         ),
-    )
-    for _name, _value in REFERENCE[_carrier].items():
-        munich.claim(
-            f"{_at}: {_name} {_value} dB at the test user",
-            source="prototype with the ray tracer alone; one draw of random phases",
-            expect="holds",
-            check=lambda r, name=_name, carrier=_carrier, value=_value: r.at(
-                "gain", label(name, carrier), TEST_Y
-            ).within_db(value, 1.0 if name == RANDOM else 0.5),
-        )
-munich.claim(
-    "28 GHz: more than 6 dB of the gain are a fade, the two direct paths nearly cancel",
-    source="sum of their powers against the power of their sum",
-    expect="holds",
-    check=lambda r: over(r, DIRECT, CARRIER, 28e9).greater(6),
+        "321 of 400 points of the map see the base station, 340 the panel, 19 only the panel": (
+            measured.by(seen)
+        ),
+    },
 )
-munich.claim(
-    "321 of 400 points of the map see the base station, 340 the panel, 19 only the panel",
-    source="prototype with the ray tracer alone",
-    expect="holds",
-    check=seen,
+munich.ours(
+    "this package; set from the cpu profile, 2026-11: the panel against the direct paths",
+    {
+        "in the corner, y = 31 to 36 m, the aligned panel lowers the block error rate": measured.by(
+            at_all, corner, lambda y: measured.paired("bler", ALIGNED, NO_SURFACE, x=y).less()
+        ),
+        "in reflections, y = 38 m, the panel adds less than 5 % of rate": (
+            measured.paired("rate", ALIGNED, NO_SURFACE, x=38).ratio_between(0.95, 1.05)
+        ),
+        **{
+            f"on the map, {name}: the panel adds less than {limit - 1:.0%} of rate": measured.ratio(
+                "mean rate", f"{ALIGNED}, {name}", f"{NO_SURFACE}, {name}", None
+            ).less(limit)
+            for name, limit in ((BASE, 1.01), (STRONG, 1.03))
+        },
+    },
 )
-munich.claim(
-    "in the corner, y = 31 to 36 m, the aligned panel lowers the block error rate",
-    source="direct paths of -112 dB, 7 to 14 dB below the panel at the carrier",
-    expect="holds",
-    check=lambda r: every(
-        {y: r.paired("bler", ALIGNED, NO_SURFACE, x=y).less()
-         for y in r.points("bler", ALIGNED) if 31 <= y <= 36}
-    ),
-)  # fmt: skip
-munich.claim(
-    "in reflections, y = 38 m, the panel adds less than 5 % of rate",
-    source="direct paths 12 dB above the panel",
-    expect="holds",
-    check=lambda r: r.paired("rate", ALIGNED, NO_SURFACE, x=38).ratio_between(0.95, 1.05),
-)
-for _name, _limit, _source in (
-    (BASE, 1.01, "direct paths 11 dB and more above the panel, at half of the points 27 dB"),
-    (STRONG, 1.03, "reflections of -94 dB and more, 9 dB and more above the panel"),
-):
-    munich.claim(
-        f"on the map, {_name}: the panel adds less than {_limit - 1:.0%} of rate",
-        source=_source,
-        expect="holds",
-        check=lambda r, name=_name, limit=_limit: added(r, name).less(limit),
-    )

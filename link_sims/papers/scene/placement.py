@@ -21,6 +21,7 @@ from pydantic import Field
 
 import link_sims
 import sionna_irs as irs
+from link_sims import measured
 from link_sims.results.claims import Verdict
 from link_sims.results.plotting import COLORS
 
@@ -212,7 +213,7 @@ def draw_plan(axes, cfg):
     axes.set_ylabel("y [m]")
 
 
-def ends_and_middle(results, curve):
+def ends_and_middle(results, curve) -> Verdict:
     """The best place is in the outer eighths of the walls, the worst in the middle quarter."""
     points = results.points("gain", curve)
     best, worst = (f(points, key=lambda x: results.value("gain", curve, x)) for f in (max, min))
@@ -221,35 +222,29 @@ def ends_and_middle(results, curve):
     return Verdict(abs(best) >= 0.75 * half and abs(worst) <= 0.25 * half, text)
 
 
-def parts_db(results, curve):
-    """{x: value [dB]} of a factor."""
-    return {
-        x: 10 * math.log10(results.value("part", curve, x)) for x in results.points("part", curve)
-    }
+def reflections(results, name, low_db, high_db) -> Verdict:
+    """What they add on a front lies between two numbers at every place."""
+    curve = f"{REFLECTIONS}, {name}"
+    parts = {x: results.value("part", curve, x) for x in results.points("part", curve)}
+    return between({x: 10 * math.log10(part) for x, part in parts.items()}, low_db, high_db)
 
 
-for _curve in (CLOSED, f"{ALIGNED}, {OPEN}", f"{ALIGNED}, {STREET}"):
-    placement.claim(
-        f"best near an end, worst half-way: {_curve}",
-        source="product of the distances",
-        expect="holds",
-        check=lambda r, curve=_curve: ends_and_middle(r, curve),
-    )
-placement.claim(
-    "on the open square the aligned gain is within 2 dB of the closed form",
-    source="line of sight on both hops; only the ground reflects",
-    expect="holds",
-    check=lambda r: between(parts_db(r, f"{REFLECTIONS}, {OPEN}"), -2, 2),
+placement.theory(
+    "link_sims.papers.scene.common.closed_form: product of the distances",
+    {f"best near an end, worst half-way: {CLOSED}": measured.by(ends_and_middle, CLOSED)},
 )
-placement.claim(
-    "in the street, too, the aligned gain is within 2 dB of the closed form",
-    source="line of sight on both hops",
-    expect="does-not-hold",
-    check=lambda r: between(parts_db(r, f"{REFLECTIONS}, {STREET}"), -2, 2),
-)
-placement.claim(
-    "in the street reflections add 2 to 8 dB at every place",
-    source="aligned elements collect the waves from the houses on the other side, too",
-    expect="holds",
-    check=lambda r: between(parts_db(r, f"{REFLECTIONS}, {STREET}"), 2, 8),
+placement.ours(
+    "this package; set from the cpu profile, 2026-11: the ray tracer against the closed form",
+    {
+        **{
+            f"best near an end, worst half-way: {curve}": measured.by(ends_and_middle, curve)
+            for curve in (f"{ALIGNED}, {OPEN}", f"{ALIGNED}, {STREET}")
+        },
+        "on the open square the aligned gain is within 2 dB of the closed form": (
+            measured.by(reflections, OPEN, -2, 2)
+        ),
+        "in the street reflections add 2 to 8 dB at every place": (
+            measured.by(reflections, STREET, 2, 8)
+        ),
+    },
 )

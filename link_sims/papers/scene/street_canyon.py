@@ -10,6 +10,7 @@ the closed form of free space, for two carriers.
 import numpy as np
 
 import link_sims
+from link_sims import measured
 from link_sims.results.claims import Verdict
 from link_sims.results.plotting import panel
 
@@ -20,11 +21,10 @@ from .common import (
     NO_SURFACE,
     RANDOM,
     TWO_BIT,
-    between,
+    at_all,
     draw_maps,
     draw_scene,
-    every,
-    gaps,
+    gaps_between,
     hops_of,
     label,
     map_of,
@@ -155,41 +155,7 @@ def dark_points(results):
     return [y for y in points if results.value("num_paths", DIRECT, y) == 0]
 
 
-# Gains [dB] at depth 3 at points of the walk: direct, aligned, random phases, closed form.
-KINDS = (DIRECT, ALIGNED, RANDOM, CLOSED)
-REFERENCE = {
-    3.5e9: {
-        0: (-78.9, -90.9, -114.5, -91.3), 20: (-95.9, -98.8, -122.1, -99.1),
-        26: (None, -100.1, -122.8, -100.7), 30: (None, -100.5, -123.2, -101.7),
-        34: (None, -101.0, -123.9, -102.6),
-    },
-    28e9: {
-        0: (-97.7, -102.6, -138.3, -103.3), 20: (-116.7, -109.6, -144.9, -111.1),
-        26: (None, -111.0, -146.1, -112.8), 30: (None, -112.1, -146.4, -113.7),
-        34: (None, -112.8, -147.4, -114.6),
-    },
-}  # fmt: skip
-
-
-def gaps_at(results, kind, carrier):
-    """How far the aligned panel is above another kind of gain [dB], along the walk."""
-    return gaps(results, label(ALIGNED, carrier), label(kind, carrier))
-
-
-def against_reference(results, carrier, kinds, tolerance_db):
-    """Differences from the reference table, where the run has its points and depth."""
-    if results.config.max_depth != 3:
-        return Verdict(None, f"max_depth = {results.config.max_depth}, the reference has 3")
-    found = {
-        (y, kind): 10 * np.log10(results.value("gain", label(kind, carrier), y)) - row[i]
-        for y, row in REFERENCE[carrier].items()
-        for i, kind in enumerate(KINDS)
-        if kind in kinds and row[i] is not None
-    }
-    return between(found, -tolerance_db, tolerance_db)
-
-
-def edge_of_shadow(results):
+def edge_of_shadow(results) -> Verdict:
     """No path at all from y = 26 m on, one or more up to y = 15 m."""
     points, dark = results.points("num_paths", DIRECT), dark_points(results)
     far, near = [y for y in points if y >= 26], [y for y in points if y <= 15]
@@ -199,102 +165,85 @@ def edge_of_shadow(results):
     return Verdict(set(far) <= set(dark) and not set(near) & set(dark), text)
 
 
-street_canyon.claim(
-    "no direct path at all from y = 26 m on",
-    source="prototype with the ray tracer alone",
-    expect="holds",
-    check=edge_of_shadow,
-)
-street_canyon.claim(
-    "177 of the 690 points of the map have no direct path",
-    source="prototype with the ray tracer alone",
-    expect="holds",
-    check=lambda r: r.at("shadow", "all", None).within(177, 0),
-)
-for _carrier, _elements in ((3.5e9, 256), (28e9, 4096)):
-    _at, _limit = f"{_carrier / 1e9:g} GHz", 10 * np.log10(_elements)
-    street_canyon.claim(
-        f"{_at}: direct, aligned and closed form within 0.1 dB of the table",
-        source="prototype with the ray tracer alone",
-        expect="holds",
-        check=lambda r, carrier=_carrier: against_reference(
-            r, carrier, (DIRECT, ALIGNED, CLOSED), 0.1
+def light_points(results):
+    """Points of the walk in the light of the base station."""
+    return [y for y in results.points("rate", ALIGNED) if y <= 10]
+
+
+def panel_over(kind, carrier, low_db, high_db):
+    """The aligned panel is so far above another kind of gain, along the walk."""
+    curves = label(ALIGNED, carrier), label(kind, carrier)
+    return measured.by(gaps_between, *curves, low_db, high_db)
+
+
+street_canyon.ours(
+    "this package; set from the ray tracer alone, 2026-11",
+    {
+        "no direct path at all from y = 26 m on": measured.by(edge_of_shadow),
+        "177 of the 690 points of the map have no direct path": (
+            measured.at("shadow", "all", None).within(177, 0)
         ),
-    )
-    street_canyon.claim(
-        f"{_at}: random phases within 0.6 dB of the table",
-        source="prototype with the ray tracer alone; a mean of random draws scatters",
-        expect="holds",
-        check=lambda r, carrier=_carrier: against_reference(r, carrier, (RANDOM,), 0.6),
-    )
-    street_canyon.claim(
-        f"{_at}: aligned within 2 dB of the closed form where both hops are in line of sight",
-        source="Friis formula of two hops; seen at five points, by 2.6 dB exceeded at another",
-        # At 3.5 GHz reflections from both walls of the side street add up at its end.
-        expect="does-not-hold" if _carrier == 3.5e9 else "holds",
-        check=lambda r, carrier=_carrier: between(gaps_at(r, CLOSED, carrier), -2, 2),
-    )
-    street_canyon.claim(
-        f"{_at}: aligned between 0.1 dB below and 3 dB above the closed form",
-        source="reflections from the walls add to the line of sight",
-        expect="holds",
-        check=lambda r, carrier=_carrier: between(gaps_at(r, CLOSED, carrier), -0.1, 3),
-    )
-    street_canyon.claim(
-        f"{_at}: aligning {_elements} elements gains {_limit - 2:.1f} to {_limit:.1f} dB over "
-        "random phases",
-        source="N squared against N; equal only when all elements get the same power",
-        expect="holds",
-        check=lambda r, carrier=_carrier, limit=_limit: between(
-            gaps_at(r, RANDOM, carrier), limit - 2, limit + 0.01
-        ),
-    )
-
-
-def in_shadow(check):
-    """A claim's check at all points without a direct path: check(results, y) -> verdict."""
-    return lambda r: every({y: check(r, y) for y in dark_points(r)})
-
-
-street_canyon.claim(
-    "in the shadow the aligned panel lowers the block error rate",
-    source="nothing else reaches the user",
-    expect="holds",
-    check=in_shadow(lambda r, y: r.paired("bler", ALIGNED, NO_SURFACE, x=y).less()),
+    },
 )
-street_canyon.claim(
-    "in the shadow the aligned panel raises the rate to over 1.5 bit/s/Hz",
-    source="nothing else reaches the user",
-    expect="holds",
-    check=in_shadow(lambda r, y: r.at("rate", ALIGNED, y).greater(1.5)),
-)
-street_canyon.claim(
-    "with random phases the shadow stays dark: more than 90 % of the blocks fail",
-    source="power grows with N, not with N squared",
-    expect="holds",
-    check=in_shadow(lambda r, y: r.at("bler", RANDOM, y).greater(0.9)),
-)
-street_canyon.claim(
-    "in the shadow two bits cost 0.9 dB of SNR against continuous phases",
-    source="squared sinc of a quarter turn: 0.91 dB",
-    expect="holds",
-    check=in_shadow(lambda r, y: r.paired("snr", TWO_BIT, ALIGNED, x=y).db_between(-1.1, -0.7)),
-)
-street_canyon.claim(
-    "in the light of the base station, y = 10 m and below, the panel adds less than 3 % of rate",
-    source="the direct paths are 10 dB or more above the panel's",
-    expect="holds",
-    check=lambda r: every(
+# At 3.5 GHz reflections from both walls of the side street add up at its end.
+for _at, _carrier, _expect in (("3.5 GHz", 3.5e9, "does-not-hold"), ("28 GHz", 28e9, "holds")):
+    street_canyon.ours(
+        "this package: Friis over both hops, seen at five points, 2026-11",
         {
-            y: r.paired("rate", ALIGNED, NO_SURFACE, x=y).ratio_between(0.97, 1.03)
-            for y in r.points("rate", ALIGNED)
-            if y <= 10
-        }
-    ),
+            f"{_at}: aligned within 2 dB of the closed form where both hops are in line of sight": (
+                panel_over(CLOSED, _carrier, -2, 2)
+            ),
+        },
+        _expect,
+    )
+    street_canyon.ours(
+        "this package; set from the cpu profile, 2026-11: reflections from the walls",
+        {
+            f"{_at}: aligned between 0.1 dB below and 3 dB above the closed form": (
+                panel_over(CLOSED, _carrier, -0.1, 3)
+            ),
+        },
+    )
+street_canyon.theory(
+    "link_sims.papers.scene.common.gains and Cauchy-Schwarz: at most N; the lower end is ours",
+    {
+        f"{carrier / 1e9:g} GHz: aligning {number} elements gains {10 * np.log10(number) - 2:.1f} "
+        f"to {10 * np.log10(number):.1f} dB over random phases": panel_over(
+            RANDOM, carrier, 10 * np.log10(number) - 2, 10 * np.log10(number) + 0.01
+        )
+        for carrier, number in ((3.5e9, 256), (28e9, 4096))
+    },
 )
-street_canyon.claim(
-    "with the panel, over 90 % of the map's dark points reach the code's rate",
-    source="nothing else reaches them",
-    expect="holds",
-    check=lambda r: r.at("shadow", SERVED, None).greater(0.9 * r.value("shadow", "all", None)),
+street_canyon.theory(
+    "sionna_irs.DiscretePhases with two bits: squared sinc of a quarter turn, 0.91 dB",
+    {
+        "in the shadow two bits cost 0.9 dB of SNR against continuous phases": measured.by(
+            at_all,
+            dark_points,
+            lambda y: measured.paired("snr", TWO_BIT, ALIGNED, x=y).db_between(-1.1, -0.7),
+        ),
+    },
+)
+street_canyon.ours(
+    "this package; set from the cpu profile, 2026-11",
+    {
+        "in the shadow the aligned panel lowers the block error rate": measured.by(
+            at_all, dark_points, lambda y: measured.paired("bler", ALIGNED, NO_SURFACE, x=y).less()
+        ),
+        "in the shadow the aligned panel raises the rate to over 1.5 bit/s/Hz": measured.by(
+            at_all, dark_points, lambda y: measured.at("rate", ALIGNED, y).greater(1.5)
+        ),
+        "with random phases the shadow stays dark: more than 90 % of the blocks fail": measured.by(
+            at_all, dark_points, lambda y: measured.at("bler", RANDOM, y).greater(0.9)
+        ),
+        "in the light of the base station, y = 10 m and below, the panel adds less than 3 % of "
+        "rate": measured.by(
+            at_all,
+            light_points,
+            lambda y: measured.paired("rate", ALIGNED, NO_SURFACE, x=y).ratio_between(0.97, 1.03),
+        ),
+        "with the panel, over 90 % of the map's dark points reach the code's rate": (
+            measured.ratio("shadow", SERVED, "all", None).greater(0.9)
+        ),
+    },
 )
