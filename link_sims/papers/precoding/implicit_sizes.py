@@ -67,11 +67,7 @@ def make(name, title, answers, axis, field, label, trained_at, smoke):
         step = implicit.comparison(here, systems)
         return lambda batch_size, _: step(batch_size, cfg.training_ul_power_dbm)
 
-    @experiment.figure
-    def draw(results, figure):
-        """Shares of the reference."""
-        implicit.draw(results, figure)
-
+    experiment.figure(implicit.draw)
     return experiment
 
 

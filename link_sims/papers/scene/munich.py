@@ -18,11 +18,10 @@ import link_sims
 import sionna_irs as irs
 from link_sims import measured
 from link_sims.results.claims import Verdict
-from link_sims.results.plotting import COLORS, panel
+from link_sims.results.plotting import COLORS
 
 from .common import (
     ALIGNED,
-    CLOSED,
     DIRECT,
     NO_SURFACE,
     Point,
@@ -39,7 +38,7 @@ from .common import (
     rates,
     users_at,
 )
-from .walk import WalkConfig, curves, draw_gains, gain_rows, places_of, second
+from .walk import WalkConfig, curves, draw_walk, gain_rows, places_of, second
 
 CARRIER = "direct, at the carrier"
 BASE, PANEL, ONLY_PANEL = "base station", "panel", "only the panel"
@@ -155,16 +154,7 @@ def draw(results, figure):
             top.colorbar(mesh, ax=axes, location="bottom", label=f"{title} [bit/s/Hz]")
             axes.plot(*cfg.tx_position_m[:2], "^", *cfg.panel_position_m[:2], "s", color="k")
             axes.set_xlabel("x [m]")
-    left, *coded = bottom.subplots(1, 3)
-    draw_gains(left, results)
-    left.set_xlabel(results.experiment.x_label)
-    for axes, metric in zip(coded, ("bler", "rate"), strict=True):
-        panel(axes, results, metric)
-        axes.get_legend().remove()
-    handles, names = coded[0].get_legend_handles_labels()
-    handles, names = [*handles, left.lines[-1]], [*names, CLOSED]
-    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False)
-    figure.suptitle(results.experiment.title, fontsize=8)
+    draw_walk(figure, bottom, results)[0].set_xlabel(results.experiment.x_label)
 
 
 def draw_corner(axes, cfg):

@@ -12,7 +12,6 @@ import numpy as np
 import link_sims
 from link_sims import measured
 from link_sims.results.claims import Verdict
-from link_sims.results.plotting import panel
 
 from .common import (
     ALIGNED,
@@ -32,7 +31,7 @@ from .common import (
     rates,
     users_at,
 )
-from .walk import WalkConfig, curves, draw_gains, gain_rows, places_of, second
+from .walk import WalkConfig, curves, draw_walk, gain_rows, places_of, second
 
 street_canyon = link_sims.Experiment(
     "scene/street-canyon",
@@ -134,19 +133,10 @@ def draw(results, figure):
     picture.plot(walk[:, 0], walk[:, 1], ":", color="k", zorder=3)
     point = cfg.y_m.index(dark[len(dark) // 2]) if dark else len(walk) - 1
     draw_scene(picture, cfg, places, point * cfg.num_places, (-70, 45, -32, 48))
-    left, *coded = bottom.subplots(1, 3)
-    draw_gains(left, results)
-    for axes, metric in zip(coded, ("bler", "rate"), strict=True):
-        panel(axes, results, metric)
-        axes.get_legend().remove()
-    for axes in (left, *coded):
+    for axes in draw_walk(figure, bottom, results):
         axes.set_xlabel("y [m]; grey: no direct path")
         if dark:
             axes.axvspan(dark[0], dark[-1], color="0.92", linewidth=0, zorder=0)
-    handles, names = coded[0].get_legend_handles_labels()
-    handles, names = [*handles, left.lines[-1]], [*names, CLOSED]
-    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False)
-    figure.suptitle(results.experiment.title, fontsize=8)
 
 
 def dark_points(results):
@@ -215,7 +205,7 @@ street_canyon.theory(
     },
 )
 street_canyon.theory(
-    "sionna_irs.DiscretePhases with two bits: squared sinc of a quarter turn, 0.91 dB",
+    "link_sims.papers.theory.surface.aligned_gain: two bits keep 8/pi^2, which is 0.91 dB",
     {
         "in the shadow two bits cost 0.9 dB of SNR against continuous phases": measured.by(
             at_all,

@@ -8,7 +8,7 @@ from pydantic import Field
 import link_sims
 import sionna_irs as irs
 from link_sims import tf
-from link_sims.results.plotting import COLORS, shown_value
+from link_sims.results.plotting import COLORS, panel, shown_value
 
 from .common import (
     ALIGNED,
@@ -108,3 +108,17 @@ def draw_gains(axes, results):
     styles = {"-": "solid", "--": "dashed"}
     axes.set_title(", ".join(f"{styles[s]}: {c / 1e9:g} GHz" for c, s in carriers.items()))
     axes.set_ylabel(kind.label)
+
+
+def draw_walk(figure, bottom, results):
+    """Gains, block errors and rates along the walk, with a legend of the schemes; the axes."""
+    left, *coded = bottom.subplots(1, 3)
+    draw_gains(left, results)
+    for axes, metric in zip(coded, ("bler", "rate"), strict=True):
+        panel(axes, results, metric)
+        axes.get_legend().remove()
+    handles, names = coded[0].get_legend_handles_labels()
+    handles, names = [*handles, left.lines[-1]], [*names, CLOSED]
+    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False)
+    figure.suptitle(results.experiment.title, fontsize=8)
+    return left, *coded
