@@ -30,7 +30,11 @@ def smoke(experiment, tmp_path, **changes):
     return link_sims.run(experiment, config, "smoke", tmp_path, quiet=True)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name",
+    # All layers of all networks compile in "networks".
+    [n if n != "networks" else pytest.param(n, marks=pytest.mark.slow) for n in EXPERIMENTS],
+)
 def test_smoke_profile_runs_and_nothing_contradicts(name, tmp_path):
     results, folder = smoke(EXPERIMENTS[name], tmp_path)
     assert (folder / "figure.png").stat().st_size > 5_000
@@ -97,6 +101,7 @@ def test_training_fits_a_line_and_measures_held_out_draws():
     assert float(layer.kernel[0, 0, 0, 0]) == pytest.approx(3, abs=0.02)
 
 
+@pytest.mark.slow  # five searches
 def test_ablation_variants_train_on_the_same_held_out_draws(tmp_path, monkeypatch):
     kept = {
         name: dataclasses.replace(ablation.ablation.recursions[name], seeds=2)

@@ -37,6 +37,7 @@ def smoke(name, out):
     return results
 
 
+@pytest.mark.slow  # with wrong parameters it runs by default
 def test_run_on_the_ray_traced_set(out, monkeypatch):
     monkeypatch.setenv("SIONNA_IRS_CACHE", str(out / "scene-cache"))
     results = smoke("cenas/scene-nmse", out)

@@ -39,6 +39,7 @@ def test_trainings_end_with_an_evaluation(module):
         experiment.resolve("cpu", {"num_steps": 10})
 
 
+@pytest.mark.slow  # three searches
 def test_searches_are_recorded(tmp_path, monkeypatch):
     names = [search.FIRST, search.TRUNCATED]
     results = smoke(search.search, names, tmp_path, monkeypatch)

@@ -19,10 +19,10 @@ from link_sims.papers.hybrid import hybrid_numpy as plain
 from link_sims.runs import runner
 
 EXPERIMENTS = [
-    run_times.run_times,
     pilot_modes.pilot_modes,
     depth.depth,
-    samples.samples,
+    pytest.param(run_times.run_times, marks=pytest.mark.slow),  # compiles every layer twice
+    pytest.param(samples.samples, marks=pytest.mark.slow),
     pytest.param(chains.chains, marks=pytest.mark.slow),
     pytest.param(users.users, marks=pytest.mark.slow),  # weights of the published size
 ]

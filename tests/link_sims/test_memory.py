@@ -28,7 +28,11 @@ def demanding(name, memory=2.0**60, limit=10):
 
 # TensorFlow waits ten seconds for memory each time: few halvings.
 @pytest.mark.parametrize(
-    ("size", "limit", "hint"), [(13, 4, "batch_size = 3 does"), (2, 0, "nor does batch_size = 1")]
+    ("size", "limit", "hint"),
+    [
+        (13, 4, "batch_size = 3 does"),
+        pytest.param(2, 0, "nor does batch_size = 1", marks=pytest.mark.slow),
+    ],
 )
 def test_a_unit_that_does_not_fit_names_the_size_that_does(tmp_path, size, limit, hint):
     experiment, array = demanding("tests/memory", limit=limit)

@@ -15,11 +15,10 @@ from sionna_irs.channel.scene.room import RoomChannel
 
 EXPERIMENTS = [
     (structured.structured, {"retrain": True}),
-    (rates.power, {}),
     (run_times.run_times, {}),
     *(
         pytest.param(experiment, {}, marks=pytest.mark.slow)  # many trainings, or the ray tracer
-        for experiment in (rates.antennas, framework.framework, structured.transfer)
+        for experiment in (rates.power, rates.antennas, framework.framework, structured.transfer)
     ),
 ]
 
@@ -87,7 +86,12 @@ TABLE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("place", TABLE, ids=str)
+@pytest.mark.parametrize(
+    "place",
+    # 100 iterations for 12 users take longest.
+    [p if p[1] < 12 else pytest.param(p, marks=pytest.mark.slow) for p in TABLE],
+    ids=str,
+)
 def test_classical_precoders_on_the_groups_of_the_specification(place):
     num_ant, num_users, power_dbm = place
     r = np.random.default_rng(0)

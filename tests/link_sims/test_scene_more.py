@@ -38,6 +38,7 @@ def run(name, out):
     return results
 
 
+@pytest.mark.slow  # the street canyon runs by default
 def test_munich(out):
     results = run("scene/munich", out)
     at = {name: results.value("points", name, None) for name in munich.SEEN}

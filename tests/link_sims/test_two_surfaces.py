@@ -18,7 +18,8 @@ from link_sims.runs import runner
 
 EXPERIMENTS = [
     link_table.links, scaling.scaling, convergence.admm, convergence.alternating,
-    elements.short, scatterers.scatterers, power.power, coded.coded,
+    power.power, coded.coded,
+    *(pytest.param(e, marks=pytest.mark.slow) for e in (elements.short, scatterers.scatterers)),
 ]  # fmt: skip
 
 
