@@ -27,6 +27,8 @@ _EXPORTS = {
         "surface.discrete": "DiscretePhases",
         "surface.coupled": "CoupledAmplitude",
         "surface.varactor": "Varactor",
+        "surface.group_connected": "GroupConnected",
+        "surface.operators": "BlockOperator",
         "surface.pattern": "CosinePattern IsotropicPattern",
         "channel.links": "Links apply stack_users",
         "channel.hops.correlation": "exponential_correlation exponential_factors "
@@ -87,6 +89,7 @@ _EXPORTS = {
         "ofdm_lmmse_nmse ofdm_ls_nmse",
         "precoding.linear": "MRTPrecoder Precoder RZFPrecoder ZFPrecoder",
         "precoding.receivers": "LMMSEReceiver MRCReceiver Receiver ZFReceiver",
+        "phases.aligned_response": "AlignedResponse",
         "phases.policies": "AlignedPhases CoordinateAscent RandomPhases",
         "phases.rate_coordinate": "RateCoordinateAscent",
         "phases.dominant_phases": "dominant_phases",

@@ -63,6 +63,7 @@ from .networks.convolution import Convolution as Convolution
 from .networks.feedback_autoencoder import FeedbackAutoencoder as FeedbackAutoencoder
 from .networks.row_network import RowNet as RowNet
 from .networks.user_graph import UserGraph as UserGraph
+from .phases.aligned_response import AlignedResponse as AlignedResponse
 from .phases.capacity_ascent import CapacityAscent as CapacityAscent
 from .phases.dominant_mode import DominantMode as DominantMode
 from .phases.dominant_phases import dominant_phases as dominant_phases
@@ -97,7 +98,9 @@ from .surface.adjustable import AdjustableAmplitude as AdjustableAmplitude
 from .surface.coupled import CoupledAmplitude as CoupledAmplitude
 from .surface.design import Controls as Controls, Design as Design
 from .surface.discrete import DiscretePhases as DiscretePhases
+from .surface.group_connected import GroupConnected as GroupConnected
 from .surface.ideal import IdealPhases as IdealPhases
+from .surface.operators import BlockOperator as BlockOperator
 from .surface.pattern import CosinePattern as CosinePattern, IsotropicPattern as IsotropicPattern
 from .surface.surface import Surface as Surface
 from .surface.varactor import Varactor as Varactor

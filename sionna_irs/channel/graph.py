@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from ..layer import LinkLayer
 from ..surface.design import Controls, Design
+from ..surface.operators import cast_response, expand, leading, times, transpose
 
 __all__ = ["SurfaceGraph"]
 
@@ -109,15 +110,20 @@ class SurfaceGraph(LinkLayer):
         Returns
         -------
         dict
-            Surface -> theta [..., N], complex.
+            Surface -> theta [..., N], complex, or an operator of elements that are connected.
 
         Raises
         ------
         ValueError
             For a name that is no surface.
         """
-        controls = self.realize(controls)
-        return {name: surface(controls.get(name)) for name, surface in self.surfaces.items()}
+        given = self._known(controls)
+        if not isinstance(given, Design):
+            return {name: surface(given.get(name)) for name, surface in self.surfaces.items()}
+        return {
+            name: surface.respond(given[name]) if name in given else surface()
+            for name, surface in self.surfaces.items()
+        }
 
     def realize(self, wanted):
         """The controls that come closest to a design.
@@ -188,13 +194,13 @@ class SurfaceGraph(LinkLayer):
         links : Links
             ``{"tx>s1": [B, (K,) N, tx], ...}``, complex.
         theta : dict
-            Surface -> [N], [B, N] or [B, K, N], complex.
+            Surface -> [N], [B, N] or [B, K, N], complex, or operators of these axes.
         skip : (str, str) or None
             Arrow that is left out.
         """
         self._complete(links, theta)
         links = {name: self.cast(links[name], name) for name in self.hops}
-        theta = {name: self.cast(theta[name], name) for name in self.surfaces}
+        theta = {name: cast_response(self, theta[name], name) for name in self.surfaces}
         arrows = [arrow for arrow in self._arrows if arrow != skip]
         return transfer({(a, b): links[f"{a}>{b}"] for a, b in arrows}, theta, "tx", "rx")
 
@@ -211,6 +217,7 @@ def transfer(hops, theta, source, target):
     if columns[0] <= rows[0]:
         return push(hops, theta, source, target, _times, _plus)
     turned = {(b, a): tf.linalg.matrix_transpose(hop) for (a, b), hop in hops.items()}
+    theta = {name: transpose(response) for name, response in theta.items()}
     field = push(turned, theta, target, source, _times, _plus)
     return None if field is None else tf.linalg.matrix_transpose(field)
 
@@ -265,9 +272,9 @@ def _expand(tensor, rank, axis):
 
 
 def _times(_, h, theta, field):
-    """H (theta * field), the user axis of either side kept."""
-    theta = _expand(theta, field.shape.rank - 1, -2)
-    field = theta[..., None] * _expand(field, theta.shape.rank + 1, -3)
+    """H Theta field, the user axis of either side kept."""
+    theta = expand(theta, field.shape.rank - 2)
+    field = times(theta, _expand(field, leading(theta) + 2, -3))
     rank = max(h.shape.rank, field.shape.rank)
     h, field = _expand(h, rank, -3), _expand(field, rank, -3)
     return tf.linalg.matmul(h, field)

@@ -5,6 +5,7 @@ import tensorflow as tf
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg.scale import divide, unit_scale
 from ..surface.design import Design
+from ..surface.operators import BlockOperator, cast_response, expand, times
 from .policies import RandomPhases
 from .surface_factors import end_to_end, surface_factors, surface_order
 from .unit_links import unit_links
@@ -28,6 +29,9 @@ class AlternatingDesign(LinkLayer):
         Policies that give the first phases.
     num_bits : int or None
         The start is rounded to b-bit phases; None leaves it.
+    surfaces : dict or None
+        Name -> :class:`Surface`: designs are responses of these, of any kind. None takes ideal
+        phases.
 
     Input
     -----
@@ -38,7 +42,7 @@ class AlternatingDesign(LinkLayer):
 
     Output
     ------
-    design : Design, surface -> [batch_size, N], real [radian]
+    design : Design, surface -> [batch_size, N], real [radian], or responses of the surfaces
         No gradient passes: the design is a decision.
     h : tf.Tensor, [num_iter + 1, batch_size, rx, tx], complex
         Only with `trace`.
@@ -66,8 +70,18 @@ class AlternatingDesign(LinkLayer):
     # Whether axes between the batch and the matrix, such as users, may share the surfaces.
     shared_axes = False
 
-    def __init__(self, num_iter: int, start, num_bits: int | None = None, **kwargs):
+    def __init__(
+        self,
+        num_iter: int,
+        start,
+        num_bits: int | None = None,
+        surfaces: dict | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
+        if surfaces is not None and num_bits is not None:
+            raise ValueError(f"num_bits = {num_bits}; None is needed with surfaces, which round")
+        self.surfaces = None if surfaces is None else dict(surfaces)
         require_integer("num_iter", num_iter)
         require_integer("num_bits", num_bits, high=16, optional=True)
         starts = start if isinstance(start, (tuple, list)) else (start,)
@@ -76,7 +90,7 @@ class AlternatingDesign(LinkLayer):
         self.num_iter, self.start, self.num_bits = num_iter, tuple(starts), num_bits
 
     def improve(self, links, theta, name):
-        """theta [batch_size, N] of the surface ``name``, no worse than theta[name]."""
+        """theta [batch_size, N] (or an operator) of the surface, no worse than theta[name]."""
         raise TypeError(f"{type(self).__name__} must define improve(links, theta, name)")
 
     def value(self, h):
@@ -95,7 +109,7 @@ class AlternatingDesign(LinkLayer):
         count = len(starts)
         # All starts side by side in the batch: as many steps as for one.
         many = {name: tf.concat([hop] * count, 0) for name, hop in links.items()}
-        first = {name: tf.concat([theta[name] for theta in starts], 0) for name in order}
+        first = _mapped(lambda *parts: tf.concat(parts, 0), *starts)
 
         def step(theta):
             for name in order:
@@ -111,7 +125,10 @@ class AlternatingDesign(LinkLayer):
         def best(x, axis=0):
             return x if count == 1 else tf.gather(x, rows, axis=axis)
 
-        design = Design({name: tf.math.angle(best(theta[name])) for name in order})
+        theta = _mapped(best, {name: theta[name] for name in order})
+        if self.surfaces is None:
+            theta = {name: tf.math.angle(x) for name, x in theta.items()}
+        design = Design(theta)
         if not trace:
             return design
         return design, best(tf.concat([channel(first)[None], record], 0), axis=1)
@@ -128,16 +145,27 @@ class AlternatingDesign(LinkLayer):
                 raise ValueError(
                     f"start gives phases {shape} for {name!r}; [batch_size, {wanted}] is needed"
                 )
+        if self.surfaces is not None:
+            return {name: self._own(self.surfaces[name].respond(phases[name])) for name in order}
         theta = {name: unit_phasor(tf.stop_gradient(phases[name])) for name in order}
         if self.num_bits is None:
             return theta
         return {name: round_phasor(z, self.num_bits) for name, z in theta.items()}
+
+    def _own(self, theta):
+        """A response of a surface, which may have another precision."""
+        return cast_response(self, theta, "theta")
 
     def _best(self, h, count):
         """Rows [batch_size] of the best of ``count`` starts."""
         value = tf.reshape(self.value(h), [count, -1])
         batch_size = tf.shape(value, tf.int64)[1]
         return tf.argmax(value, 0) * batch_size + tf.range(batch_size)
+
+
+def _mapped(function, *nests):
+    """A function of the tensors of responses, those of operators, too."""
+    return tf.nest.map_structure(function, *nests, expand_composites=True)
 
 
 class SumPathGain(AlternatingDesign):
@@ -147,6 +175,9 @@ class SumPathGain(AlternatingDesign):
 
     .. math:: \|H\|_F^2=\phi^HT\phi+2\,\mathrm{Re}\,\phi^Hc+\|F_0\|_F^2,\qquad
               T=(E^HE)\odot(JJ^H)^T,\qquad c_n=[E^HF_0J^H]_{nn}
+
+    With `surfaces`, of any kind, each takes the response furthest along the slope
+    :math:`E^H(F_0+E\Theta J)J^H`, because the gain is convex in :math:`\Theta`.
 
     The gain never falls. With users or subcarriers (axes after the batch) it is their sum.
 
@@ -164,6 +195,8 @@ class SumPathGain(AlternatingDesign):
         Policies that give the first phases; None is ``RandomPhases()``.
     num_bits : int or None
         b-bit phases; None is continuous. A solver that is given brings its own.
+    surfaces : dict or None
+        Name -> :class:`Surface`, such as the channel's; None takes ideal phases.
 
     Input
     -----
@@ -172,7 +205,7 @@ class SumPathGain(AlternatingDesign):
 
     Output
     ------
-    design : Design, surface -> [batch_size, N], real [radian]
+    design : Design, surface -> [batch_size, N], real [radian], or responses of the surfaces
     h : tf.Tensor, [num_iter + 1, batch_size, rx, tx], complex
         Only with `trace`.
 
@@ -199,8 +232,16 @@ class SumPathGain(AlternatingDesign):
         return all(isinstance(part, LinkLayer) for part in (self.solver, *self.start))
 
     def __init__(
-        self, solver=None, num_iter: int = 5, start=None, num_bits: int | None = None, **kwargs
+        self,
+        solver=None,
+        num_iter: int = 5,
+        start=None,
+        num_bits: int | None = None,
+        surfaces: dict | None = None,
+        **kwargs,
     ):
+        if solver is not None and surfaces is not None:
+            raise ValueError(f"solver = {solver!r}; None is needed with surfaces")
         if solver is not None and num_bits is not None:
             raise ValueError(
                 f"num_bits = {num_bits!r}; None is needed with a solver, which has its own"
@@ -208,7 +249,7 @@ class SumPathGain(AlternatingDesign):
         precision = kwargs.get("precision")
         start = RandomPhases(precision=precision) if start is None else start
         num_bits = getattr(solver, "num_bits", num_bits)
-        super().__init__(num_iter, start, num_bits, **kwargs)
+        super().__init__(num_iter, start, num_bits, surfaces, **kwargs)
         if solver is None:
             solver = (
                 PowerIteration(precision=precision)
@@ -220,7 +261,11 @@ class SumPathGain(AlternatingDesign):
         self.solver = solver
 
     def improve(self, links, theta, name):
-        t, c = gain_quadratic(*surface_factors(unit_links(links)[0], theta, name))
+        factors = surface_factors(unit_links(links)[0], theta, name)
+        if self.surfaces is not None:
+            slope = gain_slope(*factors, theta[name])
+            return self._own(self.surfaces[name].support(slope, theta[name]))
+        t, c = gain_quadratic(*factors)
         return self.solver(t, c, theta[name])
 
     def value(self, h):
@@ -228,6 +273,22 @@ class SumPathGain(AlternatingDesign):
         h, scale = unit_scale(h, range(1, h.shape.rank))
         power = tf.reduce_sum(tf.square(tf.abs(h)), range(1, h.shape.rank))
         return tf.sqrt(power) * tf.reshape(scale, [-1])
+
+
+def gain_slope(e, j, f0, theta):
+    r""":math:`E^H(F_0+E\Theta J)J^H` up to a factor, for every element or group of a response."""
+    (e, left), (j, right) = (unit_scale(x, range(1, x.shape.rank)) for x in (e, j))
+    f0 = divide(divide(f0, left), right)
+    h = f0 + tf.linalg.matmul(e, times(expand(theta, e.shape.rank - 2), j))
+    back = tf.linalg.matmul(h, j, adjoint_b=True)  # [batch_size, ..., rx, N]
+    shared = range(1, e.shape.rank - 2)
+    if not isinstance(theta, BlockOperator):
+        slope = tf.reduce_sum(tf.math.conj(e) * back, -2)
+        return tf.reduce_sum(slope, shared)
+    groups = theta.blocks.shape[-3:-1]
+    e, back = (tf.reshape(x, tf.concat([tf.shape(x)[:-1], groups], 0)) for x in (e, back))
+    blocks = tf.einsum("...rgi,...rgj->...gij", tf.math.conj(e), back)
+    return BlockOperator(tf.reduce_sum(blocks, shared))
 
 
 def gain_quadratic(e, j, f0):

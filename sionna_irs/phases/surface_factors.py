@@ -5,6 +5,7 @@ import graphlib
 import tensorflow as tf
 
 from ..channel.graph import transfer
+from ..surface.operators import BlockOperator, expand
 
 __all__ = ["end_to_end", "surface_factors", "surface_order"]
 
@@ -55,7 +56,7 @@ def end_to_end(links, theta: dict):
         {"tx>s1": [batch_size, ..., N, tx], ...}, complex. Axes between the batch and the matrix,
         such as users or subcarriers, share the surfaces; a hop may lack them.
     theta : dict
-        Surface -> [batch_size, N], complex.
+        Surface -> [batch_size, N], complex, or operators.
 
     Returns
     -------
@@ -138,14 +139,15 @@ def _prepare(links, theta, without=None):
         raise ValueError(f"theta lacks {missing}")
     hops = {_arrow(name): tf.convert_to_tensor(hop) for name, hop in links.items()}
     rank = max(hop.shape.rank for hop in hops.values())
-    theta = {name: tf.convert_to_tensor(theta[name]) for name in surfaces}
-    return (
-        {arrow: _expand(hop, rank, -3) for arrow, hop in hops.items()},
-        {name: _expand(x, rank - 1, -2) for name, x in theta.items()},
-    )
+    theta = {name: expand(_response(theta[name]), rank - 2) for name in surfaces}
+    return {arrow: _expand(hop, rank) for arrow, hop in hops.items()}, theta
 
 
-def _expand(x, rank, axis):
-    while x.shape.rank < rank:
-        x = tf.expand_dims(x, axis)
-    return x
+def _response(theta):
+    return theta if isinstance(theta, BlockOperator) else tf.convert_to_tensor(theta)
+
+
+def _expand(hop, rank):
+    while hop.shape.rank < rank:
+        hop = tf.expand_dims(hop, -3)
+    return hop

@@ -8,6 +8,7 @@ import tensorflow as tf
 from .. import random
 from ..arrays import require_array
 from ..layer import Input, LinkLayer
+from .operators import BlockOperator
 
 __all__ = ["Surface", "as_frequencies", "wrap_phase"]
 
@@ -81,6 +82,7 @@ class Surface(LinkLayer):
     }
     frequency_selective = False
     control_unit = "radian"
+    diagonal = True  # whether the response is a vector
 
     def __init__(self, panel, trainable: bool = False, initial="zeros", **kwargs):
         super().__init__(**kwargs)
@@ -172,6 +174,21 @@ class Surface(LinkLayer):
             )
         return tf.math.angle(self.cplx(slope))
 
+    def support(self, slope, theta=None):
+        r"""The response with the largest :math:`\mathrm{Re}\langle s,\Theta\rangle`.
+
+        Parameters
+        ----------
+        slope : tf.Tensor, [..., N], complex, or BlockOperator
+        theta : tf.Tensor, [..., N], complex, or BlockOperator, or None
+            The present response, which decides what the slope leaves open.
+
+        Returns
+        -------
+        tf.Tensor, [..., N], complex, or BlockOperator
+        """
+        return self(self.toward(slope))
+
     def nearest(self, theta):
         r"""The control with the smallest :math:`\sum_n|\theta_n(c)-\theta_n|^2`.
 
@@ -224,6 +241,16 @@ class Surface(LinkLayer):
         if type(self).toward is Surface.toward and self.control_unit == "radian":
             return phase
         return self.toward(tf.complex(tf.cos(phase), tf.sin(phase)))
+
+    def respond(self, wanted):
+        """The response to a design, [..., N], complex: that of :meth:`realize`.
+
+        Parameters
+        ----------
+        wanted : tf.Tensor, [..., N]
+            As :meth:`realize`.
+        """
+        return self(self.realize(wanted))
 
     def project(self, control):
         """The nearest permitted controls, [..., C]."""
@@ -336,7 +363,10 @@ class Surface(LinkLayer):
         if self.frequency_selective:
             return self.reflection(control, frequencies)
         count = frequencies.shape[0] or tf.size(frequencies)
-        return tf.repeat(self.reflection(control)[..., None, :], count, axis=-2)
+        theta = self.reflection(control)
+        if not self.diagonal:
+            return BlockOperator(tf.repeat(theta.blocks[..., None, :, :, :], count, axis=-4))
+        return tf.repeat(theta[..., None, :], count, axis=-2)
 
     def _own(self):
         """The own control: within its range, wherever an optimiser has left it."""

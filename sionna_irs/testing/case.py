@@ -9,7 +9,7 @@ from sionna.phy import Block
 from .. import random
 from ..link import Link
 
-__all__ = ["CarrierLink", "ContractError", "LayerCase", "require", "reset", "run", "same"]
+__all__ = ["CarrierLink", "ContractError", "LayerCase", "leaves", "require", "reset", "run", "same"]
 
 
 class ContractError(Exception):
@@ -114,6 +114,11 @@ class LayerCase:
         ]
 
 
+def leaves(outputs):
+    """All tensors of what a layer returns, those of operators, too."""
+    return tf.nest.flatten(outputs, expand_composites=True)
+
+
 def require(condition, text):
     if not condition:
         raise ContractError(text)
@@ -128,7 +133,7 @@ def run(case, layer, tensors=None):
     """Flat list of output arrays, with the same random numbers in every run."""
     tensors = case.tensors(layer) if tensors is None else tensors
     reset()
-    return tf.nest.flatten(layer(**tensors, **case.constants()))
+    return leaves(layer(**tensors, **case.constants()))
 
 
 def same(a, b, tolerance, what):

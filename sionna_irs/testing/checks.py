@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .case import CarrierLink, ContractError, require, reset, run, same
+from .case import CarrierLink, ContractError, leaves, require, reset, run, same
 
 __all__ = ["CHECKS", "check_layer"]
 
@@ -39,7 +39,7 @@ def check_modes(case):
     """Eager and graph agree, with one seed and in single precision; for XLA see "nesting"."""
     eager, tensors = case.eager(), case.tensors(case.shared())
     reset()
-    found = tf.nest.flatten(case.graph()(tensors))
+    found = leaves(case.graph()(tensors))
     same(eager, found, _TOLERANCE["single"], "eager against graph")
 
 
@@ -67,7 +67,7 @@ def check_dtype(case):
 
 def _loss(case, layer, tensors):
     """A fixed smooth function of all outputs that no symmetry makes flat."""
-    outputs = tf.nest.flatten(layer(**tensors, **case.constants()))
+    outputs = leaves(layer(**tensors, **case.constants()))
     total = tf.zeros([], layer.rdtype)
     for output in outputs:
         if not (output.dtype.is_floating or output.dtype.is_complex):
@@ -223,7 +223,8 @@ def check_nesting(case):
     )
     plain = case.eager()
     reset()
-    same(plain, tf.nest.flatten(function(tensors)), _TOLERANCE["single"], "inside a link, by XLA")
+    found = leaves(function(tensors))
+    same(plain, found, _TOLERANCE["single"], "inside a link, by XLA")
 
 
 def check_keras_model(case):
@@ -239,7 +240,8 @@ def check_keras_model(case):
     }
     model, plain = keras.Model(symbols, layer(**symbols)), case.eager()
     reset()
-    same(plain, tf.nest.flatten(model(tensors)), _TOLERANCE["single"], "inside a keras.Model")
+    found = leaves(model(tensors))
+    same(plain, found, _TOLERANCE["single"], "inside a keras.Model")
 
 
 CHECKS = {

@@ -8,10 +8,9 @@ import sys
 import tempfile
 
 import numpy as np
-import tensorflow as tf
 
 from ..saving import load_model
-from .case import CarrierLink, require, reset, same
+from .case import CarrierLink, leaves, require, reset, same
 
 __all__ = ["check_fresh_process"]
 
@@ -29,7 +28,7 @@ def _report_saved(folder):
         inputs = np.load(path.with_suffix(".npz"), allow_pickle=False)
         constants = json.loads(path.with_suffix(".json").read_text())
         reset()
-        outputs = tf.nest.flatten(layer(**{k: inputs[k] for k in inputs.files}, **constants))
+        outputs = leaves(layer(**{k: inputs[k] for k in inputs.files}, **constants))
         np.savez(path.with_suffix(".out.npz"), *[np.asarray(o) for o in outputs])
 
 

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import tensorflow as tf
 
-from .case import ContractError, require, reset, same
+from .case import ContractError, leaves, require, reset, same
 
 __all__ = ["KINDS", "argument_matrix", "check_arguments"]
 
@@ -83,7 +83,7 @@ def _call(case, layer, name, value, mode):
     reset()
     try:
         if mode == "eager":
-            return tf.nest.flatten(layer(**inputs))
+            return leaves(layer(**inputs))
         # Arrays become tensors of unknown values.
         tensors, rest = {}, {}
         for key, given in inputs.items():
@@ -94,7 +94,7 @@ def _call(case, layer, name, value, mode):
             lambda a: layer.cast(a) if isinstance(a, np.ndarray) else a, tensors
         )
         function = tf.function(lambda kwargs: layer(**kwargs, **rest), autograph=False)
-        return tf.nest.flatten(function(tensors))
+        return leaves(function(tensors))
     except Exception as error:
         return error
 

@@ -12,7 +12,10 @@ CHEAP = ("none", "bool", "text", "wrong shape", "nan", "empty")
 # (argument, kind) of a layer -> why it may be wrong.
 NO_NOISE = "noise of a covariance of zeros: no combiner has an SINR, and no inverse exists"
 PRODUCT = "a channel over a surface is a product of two hops, beyond single precision"
+RANGE = "out of the range of the control: NaN in graphs, where values are not known"
 EXCUSED = {
+    "Varactor": {("control", kind): RANGE for kind in ("zero", "1e-30", "1e30")},
+    "AdjustableAmplitude": {("control", "1e30"): RANGE},
     "SurfaceAutoencoder": {("links", "1e30"): PRODUCT},
     "SCA": {(argument, "zero"): NO_NOISE for argument in ("r_w", "gram")},
     "BlockDiagonalization": {

@@ -167,6 +167,11 @@ CASES = {
         ("control",),
         awkward={"zero": {"control": np.zeros([2, 6])}},
     ),
+    "GroupConnected": case(
+        irs.GroupConnected, {"panel": irs.ULA(4), "group_size": 2, "trainable": True},
+        {"control": real(2, 6)}, awkward={"zero": {"control": np.zeros([2, 6])}},
+        skip={"gradient": UNUSED, "keras model": "Keras' symbols cannot be operators"},
+    ),
     "RicianHop": case(
         irs.RicianHop, {"tx_array": USER, "rx_array": PANEL, "k_factor": 2.0}, {"batch_size": 2},
         skip=NOT_A_TENSOR,
@@ -352,6 +357,14 @@ CASES = {
         skip={"fresh process": LINK_INPUT},
     ),
     "AlignedPhases": policy(irs.AlignedPhases),
+    "AlignedResponse": case(
+        irs.AlignedResponse, {"surface": irs.GroupConnected(PANEL, 3)}, {"links": LINKS},
+        skip={
+            "gradient": DECIDES, "fresh process": LINK_INPUT,
+            "keras model": "Keras' symbols cannot be operators",
+            "nesting": "rounding decides what the directions leave open; |h| is tested in XLA",
+        },
+    ),
     "CoordinateAscent": policy(irs.CoordinateAscent, num_bits=2, num_iter=2),
     "StrongestTap": policy(irs.StrongestTap, links=WIDE_LINKS, num_bits=2),
     "RateCoordinateAscent": policy(

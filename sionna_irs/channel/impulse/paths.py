@@ -11,6 +11,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from ...linalg.scale import unit_scale
+from ...surface.operators import BlockOperator, stacked, times, times_rows, with_axes
 
 __all__ = ["CIR"]
 
@@ -75,7 +76,7 @@ def through_surface(theta, into, out, panel):
 
     Parameters
     ----------
-    theta : tf.Tensor, [N], [B, N] or [B, num_time_steps, N], complex
+    theta : tf.Tensor, [N], [B, N] or [B, num_time_steps, N], complex, or BlockOperator
     into, out : CIR
         The surface is the only receiver of `into` and the only transmitter of `out`.
     panel : ULA or UPA
@@ -88,8 +89,7 @@ def through_surface(theta, into, out, panel):
         () -> [B, num_rx, num_tx, num_paths], real: energy of every path over antennas if all its
         terms added in phase, which no choice of phases exceeds.
     """
-    while theta.shape.rank < 3:
-        theta = theta[None] if theta.shape.rank == 1 else theta[:, None]
+    theta = with_axes(theta, 2)
     waves = into.rx_wave is not None and out.tx_wave is not None
     a, bound = (_between_waves if waves else _between_antennas)(theta, into, out, panel)
     tau = out.tau[:, :, :, :, None] + into.tau[:, :, :, None, :]
@@ -116,7 +116,7 @@ def _between_waves(theta, into, out, panel):
     b2, rx, _, q, _ = sizes(leaving)
     arriving = tf.reshape(arriving, [b1, 1, tx * p, n])
     leaving = tf.reshape(leaving, [b2, 1, rx * q, n])
-    factor = tf.linalg.matmul(leaving, theta[:, :, None] * arriving, transpose_b=True)
+    factor = tf.linalg.matmul(leaving, times_rows(theta, arriving), transpose_b=True)
     # Batch and time first, paths and antennas as one axis for either side.
     before = tf.transpose(into.a[:, 0, 0], [0, 4, 1, 3, 2])  # [B, t, T, P, Ta]
     after = tf.transpose(out.a[:, :, :, 0, 0], [0, 4, 1, 3, 2])  # [B, t, R, Q, Ra]
@@ -146,9 +146,10 @@ def _between_antennas(theta, into, out, panel):
     b2, rx, rx_ant, _, _, q, t2 = sizes(out.a)
     arriving = tf.reshape(tf.transpose(into.a[:, 0], [0, 5, 1, 2, 3, 4]), [b1, t1, n, -1])
     leaving = tf.reshape(tf.transpose(out.a[:, :, :, 0], [0, 5, 1, 2, 4, 3]), [b2, t2, -1, n])
-    if n == 2 * theta.shape[-1]:  # dual-polarised antennas, one coefficient for both
-        theta = tf.concat([theta, theta], -1)
-    product = tf.linalg.matmul(leaving, theta[..., None] * arriving)
+    connected = isinstance(theta, BlockOperator)
+    if n == 2 * (theta.num_elements if connected else theta.shape[-1]):
+        theta = stacked(theta)  # dual-polarised antennas, one coefficient for both
+    product = tf.linalg.matmul(leaving, times(theta, arriving))
     b, t = sizes(product)[:2]
 
     def order(x, t):
@@ -158,9 +159,11 @@ def _between_antennas(theta, into, out, panel):
     a = tf.reshape(order(product, t), [b, rx, rx_ant, tx, tx_ant, q * p, t])
 
     def bound():
-        magnitude = tf.linalg.matmul(
-            tf.abs(tf.stop_gradient(leaving)), tf.abs(tf.stop_gradient(arriving))
-        )
+        from_it, to_it = (tf.abs(tf.stop_gradient(x)) for x in (leaving, arriving))
+        if connected:  # whatever comes in may leave by any element
+            from_it = tf.norm(from_it, axis=-1, keepdims=True)
+            to_it = tf.norm(to_it, axis=-2, keepdims=True)
+        magnitude = tf.linalg.matmul(from_it, to_it)
         magnitude = tf.broadcast_to(magnitude, [b, *sizes(magnitude)[1:]])
         energy = tf.reduce_sum(tf.square(order(magnitude, sizes(magnitude)[1])), [2, 4, 7])
         return tf.reshape(energy, [b, rx, tx, q * p])

@@ -7,6 +7,7 @@ import tensorflow as tf
 from sionna.phy.channel import ChannelModel
 
 from ...layer import Input, as_size, require_integer
+from ...surface.operators import BlockOperator, cast_response, stacked, with_axes
 from ...surface.surface import as_frequencies
 from ..graph import SurfaceGraph, push
 from .cir_hop import CIRHop, MatrixHop, panel_order, user_axis
@@ -271,7 +272,7 @@ class SurfaceCIR(SurfaceGraph):
         self._complete(cirs, theta)
         cirs = self._fitting(cirs)
         hops = {(a, b): cirs[f"{a}>{b}"] for a, b in self._arrows}
-        theta = {name: self.cast(theta[name], name) for name in self.surfaces}
+        theta = {name: cast_response(self, theta[name], name) for name in self.surfaces}
 
         def plus(node, a, b):
             return join(a, b, getattr(self.surfaces.get(node), "panel", None))
@@ -290,7 +291,9 @@ class SurfaceCIR(SurfaceGraph):
 
     def _through(self, arrow, theta, into, out):
         panel = self.surfaces[arrow[0]].panel
-        after, before, own = out.a.shape, into.a.shape, [*theta.shape[:-1], 1, 1]
+        after, before = out.a.shape, into.a.shape
+        shape = theta.blocks.shape[:-2] if isinstance(theta, BlockOperator) else theta.shape
+        own = [*shape[:-1], 1, 1]
         product = [
             max(n or 1 for n in (after[0], before[0], own[0])),
             max(n or 1 for n in (after[6], before[6], own[1])),
@@ -363,11 +366,10 @@ class SurfaceCIR(SurfaceGraph):
         theta = {}
         for name, surface in self.surfaces.items():
             values = surface.response(controls.get(name), frequencies)
-            while values.shape.rank < 4:  # [batch, num_time_steps, F, N]
-                values = values[None] if values.shape.rank == 2 else values[:, None]
+            values = with_axes(values, 3)  # [batch, num_time_steps, F, N]
             ends = [links[f"{a}>{b}"].shape[-2] for a, b in self._arrows if b == name]
             if ends and ends[0] == 2 * surface.num_elements:  # one coefficient for both
-                values = tf.concat([values, values], -1)
+                values = stacked(values)
             theta[name] = values
         h = self.compose_matrices(links, theta)
         first = next(cirs[f"{a}>{b}"].a for a, b in self._arrows if a == "tx")
