@@ -67,7 +67,17 @@ SHORTER = {
 
 
 @pytest.mark.parametrize(
-    "name", ["estimation", "link_model", "ofdm", "pusch", "surface", "topologies", "tuning"]
+    "name",
+    [
+        "estimation",
+        "link_model",
+        "ofdm",
+        "pusch",
+        "surface",
+        "topologies",
+        "tuning",
+        "which_surface",
+    ],
 )
 def test_how_to_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
