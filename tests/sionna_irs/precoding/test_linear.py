@@ -168,3 +168,31 @@ def test_bad_arguments():
         irs.ZFPrecoder()(cplx(2, 5, 4), 0.1)
     with pytest.raises(ValueError, match="no = -1.0; a real number of at least 0"):
         irs.RZFPrecoder()(cplx(2, 3, 4), -1.0)
+
+
+def filled(costs):
+    """Powers max(0, level - cost) of sum 1, by bisection of the level."""
+    low, high = 0.0, costs.max() + 1
+    for _ in range(200):
+        level = (low + high) / 2
+        low, high = (level, high) if np.maximum(level - costs, 0).sum() < 1 else (low, level)
+    return np.maximum(level - costs, 0)
+
+
+def test_zero_forcing_with_water_filling():
+    """Parallel channels of costs N0 |w_k|^2, filled; weak users and those without a channel: 0."""
+    h = cplx(6, 3, 5) * np.array([1.0, 0.3, 0.05])[:, None]
+    no = np.array([1e-3, 0.1, 1.0, 3.0, 0.1, 1.0])
+    h[4, 1] = 0
+    v = irs.ZFPrecoder("water_filling", precision="double")(h, no).numpy()
+    shut = 0
+    for channel, noise, found in zip(h, no, v, strict=True):
+        heard = np.any(channel != 0, 1)
+        w = np.linalg.pinv(channel[heard])
+        size = np.sum(np.abs(w) ** 2, 0)
+        expected = np.zeros_like(found)
+        expected[:, heard] = w * np.sqrt(filled(noise * size) / size)
+        np.testing.assert_allclose(found, expected, atol=1e-7)
+        shut += np.sum(~np.any(found, 0))
+    assert shut >= 3
+    np.testing.assert_allclose(np.sum(np.abs(v) ** 2, (1, 2)), 1, rtol=1e-9)
