@@ -10,6 +10,11 @@ from .serial import deserialize_arguments, recorded_arguments, serialize_argumen
 __all__ = ["DualPolarized", "ULA", "UPA", "sionna_order"]
 
 
+def unit_phasor(phase):
+    """exp(j phase), complex, of phases, real."""
+    return tf.complex(tf.cos(phase), tf.sin(phase))
+
+
 def _positive_int(name, value):
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} = {value!r}; an integer of at least 1 is needed")
@@ -42,7 +47,7 @@ def _turn(cycles):
     """exp(j 2 pi x)"""
     # Whole turns, exact to drop, would cost digits of the rest.
     phase = 2 * np.pi * (cycles - tf.round(cycles))
-    return tf.complex(tf.cos(phase), tf.sin(phase))
+    return unit_phasor(phase)
 
 
 def sionna_order(array):
@@ -121,7 +126,7 @@ class _Array:
         z = tf.cos(zenith) + tf.zeros_like(y)
         offsets = tf.constant(self.positions - self.positions[0], real)
         phase = 2 * np.pi * (y[..., None] * offsets[:, 1] + z[..., None] * offsets[:, 2])
-        return tf.complex(tf.cos(phase), tf.sin(phase))
+        return unit_phasor(phase)
 
     def wave_response(self, wave, dtype=tf.complex64):
         r"""Response, relative to the array's centre, to plane or spherical waves.

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import hpd_solve
 from ..linalg.scale import unit_scale
@@ -87,7 +88,7 @@ class FingerprintMapping(LinkLayer):
         spacing = self.carriers[band] / (2 * self.carriers[1])
         turns = spacing * self.real(np.arange(self.num_ant))[:, None] * u[..., None, :]
         phase = 2 * math.pi * (turns - tf.round(turns))
-        return tf.complex(tf.cos(phase), tf.sin(phase))
+        return unit_phasor(phase)
 
     def nearest(self, h_ul):
         """Place in the known positions [rows] of estimates [rows, M]."""
@@ -115,7 +116,7 @@ class FingerprintMapping(LinkLayer):
         # Delays of tens of nanoseconds between carriers 100 MHz apart: a few turns, in double.
         turns = (self.carriers[1] - self.carriers[0]) * delay
         phase = self.real(-2 * math.pi * (turns - tf.round(turns)))
-        gain *= tf.complex(tf.cos(phase), tf.sin(phase)) * (self.carriers[0] / self.carriers[1])
+        gain *= unit_phasor(phase) * (self.carriers[0] / self.carriers[1])
         h = tf.linalg.matvec(self._steering(u, 1), gain)
         return tf.reshape(h * size * self.cplx(scale), shape)
 

@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from .. import random
+from ..arrays import unit_phasor
 from ..layer import Input, LinkLayer, require_integer
 from ..surface.discrete import quantize_phase
 
@@ -121,7 +122,7 @@ class HybridFrontEnd(LinkLayer):
         phases = tf.convert_to_tensor(phases)
         if self.num_bits is not None:
             phases = quantize_phase(phases, self.num_bits)
-        return tf.complex(tf.cos(phases), tf.sin(phases)) / phases.shape[-2] ** 0.5
+        return unit_phasor(phases) / phases.shape[-2] ** 0.5
 
 
 def _gram(beams):

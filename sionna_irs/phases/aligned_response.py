@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
 from ..linalg.scale import unit_scale
@@ -78,7 +79,7 @@ class AlignedResponse(LinkLayer):
         if "tx>rx" in links:
             d = tf.linalg.matvec(links["tx>rx"], f)
             turn = tf.math.angle(tf.reduce_sum(tf.math.conj(w) * d, -1, keepdims=True))
-            a *= tf.complex(tf.cos(turn), tf.sin(turn))
+            a *= unit_phasor(turn)
         a = self.surface.cplx(a)
         if self.surface.diagonal:
             return Design(s1=cast_response(self, self.surface.support(a * b), "s1"))

@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from .. import random
+from ..arrays import unit_phasor
 from ..channel.links import Links
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
@@ -114,7 +115,7 @@ class AlignedPhases(LinkLayer):
         _, w, _ = dominant_singular_vectors(cascade / tf.cast(scale, u.dtype), self.num_iter)
         # The common phase of w is free; a real first entry makes the design a plain formula.
         turn = -tf.math.angle(w[..., :1])
-        w *= tf.complex(tf.cos(turn), tf.sin(turn))
+        w *= unit_phasor(turn)
         seen = tf.linalg.matvec(cascade, w, adjoint_a=True)  # conj(w^H u_n)
         phase = tf.math.angle(seen)
         if direct.shape[-1]:
@@ -204,4 +205,4 @@ class CoordinateAscent(LinkLayer):
 
     @staticmethod
     def _turn(phase):
-        return tf.complex(tf.cos(phase), tf.sin(phase))[:, None]
+        return unit_phasor(phase)[:, None]

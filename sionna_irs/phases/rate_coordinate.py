@@ -4,11 +4,12 @@ import math
 
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from ..layer import Input, LinkLayer, require_integer
 from ..surface.design import Design
 from ..surface.discrete import quantize_phase
 from .policies import CoordinateAscent
-from .wideband import snr_root, unit_phasor, wideband_cascade
+from .wideband import snr_root, wideband_cascade
 
 __all__ = ["RateCoordinateAscent"]
 

@@ -4,11 +4,11 @@ import math
 
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from ..channel.double_statistics import DoubleSurfaceStatistics
 from ..layer import Input, LinkLayer, require_integer
 from ..surface.design import Design
 from .unit_modulus import PowerIteration
-from .wideband import unit_phasor
 
 __all__ = ["StatisticalPhases"]
 

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg.scale import divide, unit_scale
 from ..surface.design import Design
@@ -10,7 +11,6 @@ from .policies import RandomPhases
 from .surface_factors import end_to_end, surface_factors, surface_order
 from .unit_links import unit_links
 from .unit_modulus import ElementWise, PowerIteration, iterate, round_phasor
-from .wideband import unit_phasor
 
 __all__ = ["AlternatingDesign", "SumPathGain"]
 

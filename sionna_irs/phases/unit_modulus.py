@@ -4,11 +4,11 @@ import math
 
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors, hermitian_eig, hpd_inverse
 from ..linalg.scale import divide
 from ..surface.discrete import quantize_phase
-from .wideband import unit_phasor
 
 __all__ = ["ADMM", "ElementWise", "PowerIteration", "UnitModulusSolver"]
 

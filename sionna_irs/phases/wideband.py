@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from ..layer import Input, LinkLayer, require_integer
 from ..linalg import dominant_singular_vectors
 from ..linalg.scale import power_of_two, scaled_noise
@@ -29,11 +30,6 @@ def snr_root(snr, k, dtype):
     """Root [B, 1, 1, 1] of the SNR in the unit of :func:`wideband_cascade`."""
     scale = power_of_two(tf.reshape(k, [-1, 1, 1, 1]), dtype.real_dtype)
     return tf.cast(tf.math.rsqrt(scaled_noise(1 / snr, scale)), dtype)
-
-
-def unit_phasor(phase):
-    """exp(j phase)."""
-    return tf.complex(tf.cos(phase), tf.sin(phase))
 
 
 def delay_taps(u):

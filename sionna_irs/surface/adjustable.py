@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import random
+from ..arrays import unit_phasor
 from .surface import Surface, wrap_phase
 
 __all__ = ["AdjustableAmplitude"]
@@ -117,7 +118,7 @@ class AdjustableAmplitude(Surface):
         p_minus, a_minus = tf.split(self._passed("minus", minus), 2, -1)
         mean, half = (p_plus + p_minus) / 2, (p_plus - p_minus) / 2
         change = tf.complex((a_plus - a_minus) * tf.cos(half), (a_plus + a_minus) * tf.sin(half))
-        return tf.complex(tf.cos(mean), tf.sin(mean)) * change
+        return unit_phasor(mean) * change
 
     def tangent(self, control, direction):
         r""":math:`e^{j\varphi}(w+jau)`, with w halved where a = 1, [..., N]."""
@@ -125,7 +126,7 @@ class AdjustableAmplitude(Surface):
         direction = self._admit("direction", direction, {}) * self.freedom(control)
         phase, amplitude = tf.split(control, 2, -1)
         turn, stretch = tf.split(direction, 2, -1)
-        return tf.complex(tf.cos(phase), tf.sin(phase)) * tf.complex(stretch, amplitude * turn)
+        return unit_phasor(phase) * tf.complex(stretch, amplitude * turn)
 
     def freedom(self, control):
         """1, and 1/2 for amplitudes of 1, [..., 2 N]."""

@@ -4,6 +4,7 @@ import math
 
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from ..layer import require_integer
 from .surface import Surface, wrap_phase
 
@@ -72,4 +73,4 @@ class DiscretePhases(Surface):
     def reflection(self, control):
         """exp(j Q(phase))."""
         phase = quantize_phase(control, self.num_bits)
-        return tf.complex(tf.cos(phase), tf.sin(phase))
+        return unit_phasor(phase)

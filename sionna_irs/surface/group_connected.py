@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from ..layer import require_integer
 from ..linalg import hpd_inverse, svd
 from .operators import BlockOperator
@@ -183,7 +184,7 @@ class GroupConnected(Surface):
         phase = tf.reshape(
             phase, tf.concat([tf.shape(phase)[:-1], [self.num_groups, self.group_size]], 0)
         )
-        return BlockOperator(tf.linalg.diag(tf.complex(tf.cos(phase), tf.sin(phase))))
+        return BlockOperator(tf.linalg.diag(unit_phasor(phase)))
 
     def realize(self, wanted):
         r"""The susceptances of a design, :math:`B=-j(I-\Theta)(I+\Theta)^{-1}`, [..., C].

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from .surface import Surface, wrap_phase
 
 __all__ = ["IdealPhases"]
@@ -21,7 +22,7 @@ class IdealPhases(Surface):
 
     def reflection(self, control):
         """exp(j phase)."""
-        return tf.complex(tf.cos(control), tf.sin(control))
+        return unit_phasor(control)
 
     def project(self, control):
         """The same phases in [-pi, pi], [..., N]."""

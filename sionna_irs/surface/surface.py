@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import random
-from ..arrays import require_array
+from ..arrays import require_array, unit_phasor
 from ..layer import Input, LinkLayer
 from .operators import BlockOperator
 
@@ -240,7 +240,7 @@ class Surface(LinkLayer):
         phase = tf.cast(wanted, self.rdtype)
         if type(self).toward is Surface.toward and self.control_unit == "radian":
             return phase
-        return self.toward(tf.complex(tf.cos(phase), tf.sin(phase)))
+        return self.toward(unit_phasor(phase))
 
     def respond(self, wanted):
         """The response to a design, [..., N], complex: that of :meth:`realize`.

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from ..arrays import unit_phasor
 from ..layer import require_integer
 from .surface import Surface
 
@@ -229,7 +230,7 @@ class Varactor(Surface):
         """The C in the range with the largest ``value(theta)``, from the point in a direction."""
         centre, radius, p, q, pole = map(self.cplx, self._circle())
         turn = tf.math.angle(direction)
-        z = centre + radius * tf.complex(tf.cos(turn), tf.sin(turn))
+        z = centre + radius * unit_phasor(turn)
         c = tf.math.real((z - p) / (q - pole * z))
         low, high = (tf.fill(tf.shape(c), self.real(end)) for end in self.capacitance_range_pf)
         within = tf.clip_by_value(c, low, high)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from ...arrays import unit_phasor
 from ...linalg.scale import unit_scale
 from ...surface.operators import BlockOperator, stacked, times, times_rows, with_axes
 
@@ -229,7 +230,7 @@ def response(cir, frequencies):
     tf.Tensor, [batch, num_time_steps, F, num_rx * num_rx_ant, num_tx * num_tx_ant], complex
     """
     phase = -2 * math.pi * frequencies[:, None] * cir.tau[:, :, :, None, :]
-    turn = tf.complex(tf.cos(phase), tf.sin(phase))  # [B, R, T, F, P]
+    turn = unit_phasor(phase)  # [B, R, T, F, P]
     batch = larger(sizes(cir.a)[0], sizes(turn)[0])
     a = tf.broadcast_to(cir.a, [batch, *sizes(cir.a)[1:]])
     turn = tf.broadcast_to(turn, [batch, *sizes(turn)[1:]])

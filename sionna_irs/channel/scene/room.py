@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ... import random
+from ...arrays import unit_phasor
 from ...layer import Input, LinkLayer, require_integer
 from .room_images import CARRIERS, image_paths
 from .room_traced import traced_paths
@@ -202,7 +203,7 @@ class RoomChannel(LinkLayer):
             turns = direction * self.real(spacing * np.arange(self.num_ant))
             # Whole turns go first: single precision keeps the rest.
             phase = 2 * np.pi * (turns - tf.round(turns))
-            wave = tf.complex(tf.cos(phase), tf.sin(phase))
+            wave = unit_phasor(phase)
             channels.append(tf.reduce_sum(tf.gather(gain, rows)[..., None] * wave, -2))
         return tuple(channels)
 
