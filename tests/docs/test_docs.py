@@ -169,7 +169,7 @@ ORDER = [
     ["link_sims.training", "link_sims.results"],
     ["link_sims.experiment"],
     ["link_sims.fields"],
-    ["link_sims.errors"],
+    ["link_sims.errors", "link_sims.lazy"],
     ["sionna_irs.testing"],
     ["sionna_irs.transceiver"],
     ["sionna_irs.phases"],
