@@ -8,7 +8,10 @@ import math
 from typing import Literal
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 
+from ...results.plotting import draw_lines
 from . import common
 from .common import AWARE, JOINT, KNOWN, RATE, RLS_SCA, SCA
 
@@ -52,10 +55,7 @@ common.declare(cdl, LEARNED)
 
 def new_channel(cfg, model):
     """``batch_size -> h`` [B, K, Nr, Nt] of users who see the base station from K directions."""
-    import tensorflow as tf
     from sionna.phy.channel.tr38901 import CDL, PanelArray
-
-    import sionna_irs as irs
 
     def array(num_ant):
         return PanelArray(1, num_ant, "single", "V", "omni", cfg.carrier_frequency_hz)
@@ -91,8 +91,6 @@ class Statistics:
 
     def equivalent_covariance(self, f_rf, w_rf):
         """[K, n, n]: the mean over samples and rows of the equivalent channels."""
-        import tensorflow as tf
-
         heard = tf.linalg.matmul(w_rf, self.h, adjoint_a=True)
         h_eq = tf.linalg.matmul(heard, f_rf)
         covariance = tf.reduce_mean(tf.linalg.matmul(h_eq, h_eq, adjoint_a=True), 0)
@@ -102,8 +100,6 @@ class Statistics:
 @cdl.sweep(x="snr_db")
 def curves(cfg, trained):
     """All schemes on the same channels of both models."""
-    import sionna_irs as irs
-
     learned = common.learned(cfg, trained)
     front = learned[KNOWN].front
     classical = common.classical(cfg, front)
@@ -140,8 +136,6 @@ def on(curve, model):
 @cdl.figure
 def draw_models(results, figure):
     """A panel for every model."""
-    from ...results.plotting import draw_lines
-
     figure.set_size_inches(7.2, 4.2)
     models = results.config.models
     panels = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]

@@ -3,6 +3,7 @@
 import link_sims
 from link_sims.results import intervals
 
+from ...results.plotting import draw_lines
 from . import common
 from .common import AWARE, BLACK_BOX, JOINT, RATE, RLS_SCA, SCA, SEPARATE
 from .users import (
@@ -53,8 +54,6 @@ def curves(cfg, trained, value):
 @chains.figure
 def draw(results, figure):
     """Known channels dashed."""
-    from ...results.plotting import draw_lines
-
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
     shown = (JOINT, SEPARATE, AWARE, RLS_SCA, BLACK_BOX)

@@ -5,7 +5,10 @@ streams, or, in the curves "..., promised", believes those of the base station's
 """
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 
+from ...results.plotting import COLORS, MARKERS, error_bar
 from ..coded_downlink import check_symbols, coded_streams
 from . import common
 from .common import AWARE, JOINT, KNOWN, RATE, RLS_SCA, SCA, SEPARATE
@@ -68,14 +71,9 @@ def reception(front, found, h_eq, no):
 
     The field is that of the true channel, what is believed that of `h_eq`.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from sionna_irs.hybrid.streams import stack_streams
-
     f, w = found["f"], found["w"]
     heard = tf.linalg.matmul(w, found["h_eq"], adjoint_a=True)
-    field = tf.linalg.matmul(heard, stack_streams(f)[..., None, :, :])
+    field = tf.linalg.matmul(heard, irs.stack_streams(f)[..., None, :, :])
     own = tf.linalg.matmul(tf.linalg.matmul(w, h_eq, adjoint_a=True), f)
     sinr = irs.metrics.stream_sinr(h_eq, f, w, no, found["r_w"])
     return field, tf.linalg.matmul(front.w_rf, w), tf.linalg.diag_part(own), sinr
@@ -84,10 +82,6 @@ def reception(front, found, h_eq, no):
 @coded.sweep(x="snr_db")
 def curves(cfg, trained):
     """The same channels, pilots' noise, bits and noise for every scheme."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     learned, channel = common.learned(cfg, trained), common.new_channel(cfg)
     front = learned[KNOWN].front
     everything = {**common.classical(cfg, front), **learned}
@@ -141,8 +135,6 @@ def positive(results, metric, curve):
 
 def draw_line(axes, results, metric, curve, index, style, label=None):
     """A curve where anything was counted, with intervals."""
-    from ...results.plotting import COLORS, MARKERS, error_bar
-
     kind = results.experiment.metric(metric)
     points, values = positive(results, metric, curve)
     ends = zip(*(results.interval(metric, curve, x) for x in points), strict=True)

@@ -1,7 +1,11 @@
 """What the hybrid experiments share: sizes, channel, system, stages of training, schemes."""
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.fields import check_order
+
+from ...training import training as trainer
 
 RATE, ERROR, TRAINING_RATE = "rate", "nmse", "training rate"
 METRICS = {
@@ -79,16 +83,12 @@ class TrainedConfig(HybridConfig):
 
 def new_channel(cfg, **changes):
     """The clustered channel of all users."""
-    import sionna_irs as irs
-
     arrays = irs.ULA(cfg.num_tx_ant), irs.ULA(cfg.num_rx_ant)
     return irs.ClusteredChannel(*arrays, cfg.num_users, precision=cfg.precision, **changes)
 
 
 def new_front(cfg, **changes):
     """An analog front end with random phases."""
-    import sionna_irs as irs
-
     return irs.HybridFrontEnd(
         cfg.num_tx_ant, cfg.num_tx_chains, cfg.num_rx_ant, cfg.num_rx_chains, cfg.num_users,
         precision=cfg.precision, **changes,
@@ -97,16 +97,12 @@ def new_front(cfg, **changes):
 
 def new_pilots(cfg, num_symbols=None, **changes):
     """Pilots of all chains, the same for all users."""
-    import sionna_irs as irs
-
     num_symbols = cfg.num_symbols if num_symbols is None else num_symbols
     return irs.ChainPilots(cfg.num_tx_chains, num_symbols, precision=cfg.precision, **changes)
 
 
 def new_black_box(cfg):
     """Dense networks from learned pilots to beams, behind a front end of their own."""
-    import sionna_irs as irs
-
     beams = irs.BlackBoxHybrid(
         new_pilots(cfg, trainable=True), cfg.num_users, cfg.num_rx_chains, cfg.num_streams,
         cfg.width, precision=cfg.precision,
@@ -116,8 +112,6 @@ def new_black_box(cfg):
 
 def new_system(cfg, num_symbols=None, **changes):
     """The unfolded system: learned pilots, unfolded RLS, unfolded SCA; users share weights."""
-    import sionna_irs as irs
-
     same = {"precision": cfg.precision}
     estimator = irs.UnfoldedRLS(
         new_pilots(cfg, num_symbols, trainable=True), cfg.num_rx_chains, loading=PRIOR, **same
@@ -162,9 +156,6 @@ def declare_whole(experiment, curves=(ONE_STAGE, BLACK_BOX), seeds=1, every=100)
 
 def learned(cfg, trained, seed=0):
     """Systems by curve, of the recursions that there are."""
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     systems = {}
     for name in (JOINT, SEPARATE, ONE_STAGE, BLACK_BOX):
         if name in trained:
@@ -187,8 +178,6 @@ def ship(experiment, weights):
 
 def learned_or_shipped(cfg, trained, weights):
     """Systems by curve: of this run where it trains, else those that the package brings along."""
-    import sionna_irs as irs
-
     if cfg.retrain:
         return learned(cfg, trained)
     return {c: irs.weights.load(name, precision=cfg.precision) for c, name in weights.items()}
@@ -223,11 +212,6 @@ def stage(cfg, name, curve, initial=None, layer=None, draw=None, num_steps=None)
     num_steps : int or None
         None: those of a stage.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     layer = new_system(cfg) if layer is None else layer
     channel = new_channel(cfg)
     draw = (lambda: channel(cfg.training_batch)) if draw is None else draw
@@ -254,15 +238,11 @@ def stage(cfg, name, curve, initial=None, layer=None, draw=None, num_steps=None)
 
 def noise(cfg, snr_db):
     """(no, pilot_no) of an SNR [dB]."""
-    import sionna_irs as irs
-
     return irs.snr_db_to_no(snr_db), irs.snr_db_to_no(snr_db + cfg.pilot_gain_db)
 
 
 def classical(cfg, front, num_symbols=None):
     """Schemes that learn nothing, behind given analog phases, by curve."""
-    import sionna_irs as irs
-
     same = {"precision": cfg.precision}
     sca = irs.SCA(cfg.num_streams, cfg.num_iter, **same)
     pilots = new_pilots(cfg, num_symbols)
@@ -287,10 +267,6 @@ def compare(cfg, systems, channel=None):
 
 def measure(cfg, systems, h, snr_db):
     """Sums of a sweep: rates and, where something estimates, errors of systems."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     no, pilot_no = noise(cfg, snr_db)
     sums = {}
     for curve, system in systems.items():

@@ -7,7 +7,11 @@ small setting. The trainings of one to several slots go on from the same analog 
 import math
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 
+from ...results.plotting import COLORS, MARKERS
+from ...training import training as trainer
 from . import common
 from .common import JOINT, KNOWN, RLS_SCA
 from .users import SizesConfig, sizes_of
@@ -57,8 +61,6 @@ def of_layers(cfg, value):
 
 def sounded(cfg, state, slots):
     """An estimator of `slots` pilots, not trained, between parts of the analog stage."""
-    from link_sims.training import training as trainer
-
     first = trainer.assign(common.new_system(of_layers(cfg, BASE)), state)
     layer = common.new_system(of_layers(cfg, BASE), slots)
     for part in ("front", "precoder"):
@@ -85,10 +87,6 @@ for _count in SLOTS_AT:
 
 def iterated(cfg, value):
     """``step(batch_size) -> sums``: SCA at the published size, from two starts."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     cfg = cfg.model_copy(update=common.FULL)
     front, channel = common.new_front(cfg), common.new_channel(cfg)
 
@@ -127,8 +125,6 @@ def layered(cfg, trained, value):
 
 def slotted(cfg, trained, value):
     """{curve: system}: systems of that many slots, and RLS of many behind the same phases."""
-    from link_sims.training import training as trainer
-
     first = sounded(cfg, trained[f"{BASE} layers"][0], 1)
     systems = {
         REFERENCE: common.classical(cfg, first.front, cfg.reference_slots)[RLS_SCA],
@@ -163,8 +159,6 @@ def curves(cfg, trained, value):
 @depth.figure
 def draw(results, figure):
     """One panel for each metric, as shares of its reference."""
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(8.4, 3.2)
     panels = figure.subplots(1, len(PANELS))
     for axes, (metric, (label, curves)) in zip(panels, PANELS.items(), strict=True):

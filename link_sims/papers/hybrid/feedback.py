@@ -8,7 +8,13 @@ import math
 from typing import Literal
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 
+from ...results import intervals
+from ...results.claims import Value
+from ...results.plotting import draw_lines
+from ...training import training as trainer
 from . import common
 from .common import RATE, RLS_SCA
 
@@ -54,8 +60,6 @@ common.declare(feedback, {"analog": ("analog", None), "estimator": ("estimator",
 
 def new_system(cfg, num_bits):
     """The unfolded system with an autoencoder between the users and the base station."""
-    import sionna_irs as irs
-
     base = common.new_system(cfg)
     code = irs.FeedbackAutoencoder(
         cfg.num_rx_chains, cfg.num_tx_chains, num_bits,
@@ -66,11 +70,6 @@ def new_system(cfg, num_bits):
 
 def stage(cfg, layer, name, initial=None):
     """(start, advance): the bits alone, on the error of what arrives, or everything on the rate."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     channel, alone = common.new_channel(cfg), name.startswith(CODE)
     parts = [layer.feedback] if alone else [layer.estimator, layer.precoder, layer.feedback]
 
@@ -97,8 +96,6 @@ def declare_stages(num_bits):
 
     @feedback.recursion(code, f"steps_{num_bits}", record_every=100, after="estimator")
     def train_code(cfg, seed, initial):
-        from link_sims.training import training as trainer
-
         layer, base = new_system(cfg, num_bits), common.new_system(cfg)
         trainer.assign(base, initial)
         for part in ("front", "precoder", "estimator"):
@@ -117,11 +114,6 @@ for _bits in BITS:
 @feedback.sweep(x="feedback_bits", static=True)
 def curves(cfg, trained, num_bits):
     """All schemes on the same channels; paths are quantised as they are, not as estimated."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     front = trainer.assign(common.new_system(cfg), trained["estimator"][0]).front
     channel, classical = common.new_channel(cfg), common.classical(cfg, front)
     sca, same = classical[RLS_SCA].precoder, {"precision": cfg.precision}
@@ -158,8 +150,6 @@ def curves(cfg, trained, num_bits):
 @feedback.figure
 def draw(results, figure):
     """Rates above the bits."""
-    from ...results.plotting import draw_lines
-
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
     shown = (JOINT, SEPARATE, LMMSE_TRANSFORM, TRANSFORM, PATHS)
@@ -201,9 +191,6 @@ def fewer(few, other, many, source, expect="holds"):
 
 def gain_over_bits(results, few, other, many):
     """Rate of the joint scheme with few bits minus that of another with many, to be judged."""
-    from link_sims.results import intervals
-    from link_sims.results.claims import Value
-
     units = results.units[RATE, JOINT][few], results.units[RATE, other][many]
     return Value(*intervals.difference(*units))
 

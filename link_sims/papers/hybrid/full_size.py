@@ -4,7 +4,11 @@ Beside the schemes behind trained phases stand those behind random ones and the 
 references, which show what analog beams from statistics cost.
 """
 
+import math
+
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.fields import check_shipped
 from link_sims.results.claims import Verdict
 
@@ -64,11 +68,6 @@ common.ship(full, WEIGHTS)
 
 def references(cfg, front, h, no):
     """Rates [batch] with known channels, by curve: random phases, and no analog constraint."""
-    import math
-
-    import tensorflow as tf
-
-    import sionna_irs as irs
 
     def identities(small):
         users, rows, columns = small.shape[-3:]
@@ -93,8 +92,6 @@ def references(cfg, front, h, no):
 @full.sweep(x="snr_db")
 def curves(cfg, trained):
     """All schemes on the same channels."""
-    import tensorflow as tf
-
     learned = common.learned_or_shipped(cfg, trained, WEIGHTS)
     front, channel = learned[KNOWN].front, common.new_channel(cfg)
     long = common.classical(cfg, front, num_symbols=80)[RLS_SCA]

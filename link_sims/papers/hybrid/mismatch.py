@@ -1,7 +1,10 @@
 """Trained for one number of users, SNR, number of pilots and path power, used with others."""
 
 import link_sims
+import sionna_irs as irs
 
+from ...results.plotting import draw_lines
+from ...training import training as trainer
 from . import common
 from .common import AWARE
 
@@ -81,9 +84,6 @@ def first_of(cfg, system):
 @mismatch.sweep(x="snr_db")
 def curves(cfg, trained):
     """Matched and mismatched systems on the same channels, with a classical one in their midst."""
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     systems = {
         name: trainer.assign(common.new_system(of(cfg, name)), trained[name][0])
         for name in TRAININGS
@@ -116,8 +116,6 @@ def curve_of(test, curve):
 @mismatch.figure
 def draw(results, figure):
     """A panel for every test."""
-    from ...results.plotting import draw_lines
-
     figure.set_size_inches(7.2, 3.2)
     panels = figure.subplots(1, len(TESTS), sharey=True)
     titles = {"3 users": "3 users", "2 users": "2 users", "fewer pilots": "6 pilots, power 0.08"}

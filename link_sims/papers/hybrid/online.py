@@ -1,7 +1,13 @@
 """Phases and digital part adapted frame by frame to the angles of a superframe."""
 
-import link_sims
+import math
 
+import link_sims
+import sionna_irs as irs
+from link_sims import tf
+
+from ...results.plotting import COLORS, MARKERS, draw_lines
+from ...training import training as trainer
 from . import common
 
 SUPERFRAMES = 2  # seeds
@@ -58,10 +64,6 @@ class Superframe:
     """Channels of the users' angles in a frame."""
 
     def __init__(self, cfg, seed):
-        import math
-
-        import sionna_irs as irs
-
         self.cfg, self.seed, self.channel = cfg, seed, common.new_channel(cfg)
         irs.random.reset(irs.random.stream_key(seed, _ANGLES))
         self.angles = self.channel.draw_angles()
@@ -70,14 +72,10 @@ class Superframe:
 
     def angles_in(self, frame):
         """Angles [K, P, 2] in a frame."""
-        import tensorflow as tf
-
         return self.angles + tf.cast(frame, self.turn.dtype) * self.turn
 
     def key(self, word, index):
         """Start a stream that all schemes share."""
-        import sionna_irs as irs
-
         irs.random.reset(irs.random.stream_key(self.seed, word, index))
 
     def samples(self, frame):
@@ -91,8 +89,6 @@ class Superframe:
 
     def served(self, serve, state, frame):
         """(sum of the rates, number) over channels of a frame, the same for all schemes."""
-        import tensorflow as tf
-
         self.key(_TEST, frame)
         h = self.channel(self.cfg.batch_size, self.angles_in(frame))
         found = serve(state, h, *common.noise(self.cfg, self.cfg.frame_snr_db))
@@ -101,10 +97,6 @@ class Superframe:
 
 def online_learning(cfg, superframe, layer, initial):
     """(start, learn): ``learn(state, t, frame) -> state`` takes a step over a frame's samples."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
     from sionna_irs.networks.adam import Adam
 
     low, high = cfg.training_snr_low_db, cfg.training_snr_high_db
@@ -123,11 +115,8 @@ def online_learning(cfg, superframe, layer, initial):
 
 def online_ssca(cfg, superframe, front):
     """(start, learn, serve): phases by SSCA from the same samples, classical algorithms behind."""
-    import sionna_irs as irs
-    from sionna_irs.hybrid.analog_ssca import AnalogSSCA
-
     sca = irs.SCA(cfg.num_streams, num_iter=10, precision=cfg.precision)
-    design = AnalogSSCA(front, sca)
+    design = irs.AnalogSSCA(front, sca)
     system = common.classical(cfg, front)[common.SHRUNK_SCA]
     no = common.noise(cfg, cfg.frame_snr_db)[0]
 
@@ -171,10 +160,6 @@ def offline(cfg, seed, initial):
 @online.recursion(SERVING, "num_frames", SUPERFRAMES, after=OFFLINE)
 def frames(cfg, seed, initial):
     """A frame is served by all; then some learn from its samples."""
-    import tensorflow as tf
-
-    from link_sims.training import training as trainer
-
     superframe, layer = Superframe(cfg, seed), common.new_system(cfg)
     start, learn = online_learning(cfg, superframe, layer, initial[FIXED])
     front = trainer.assign(common.new_system(cfg), initial[FIXED]).front
@@ -218,8 +203,6 @@ def behind(cfg, phases):
 
 def informed(cfg, phases, superframe):
     """LMMSE and error-aware SCA that are told the angles; phases that need not know them."""
-    import sionna_irs as irs
-
     system = behind(cfg, phases)
     front, pilots, sca = system.front, system.estimator.pilots, system.precoder
     estimator = irs.EquivalentLMMSEEstimator(pilots, precision=cfg.precision)
@@ -239,9 +222,6 @@ def informed(cfg, phases, superframe):
 
 def after_frames(cfg, trained, index, superframe):
     """Systems by curve after the last frame of a superframe."""
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     states = {**trained[OFFLINE][index], ONLINE: trained[SERVING][index][ONLINE]}
     systems = {c: trainer.assign(common.new_system(cfg), state) for c, state in states.items()}
     systems[BOX] = trainer.assign(common.new_black_box(cfg), trained[BOX][index])
@@ -275,8 +255,6 @@ def curves(cfg, trained):
 @online.figure
 def draw(results, figure):
     """Over frames at one SNR, mean and every superframe; over SNR after the last frame, mean."""
-    from ...results.plotting import COLORS, MARKERS, draw_lines
-
     figure.set_size_inches(7.2, 3.6)
     left, right = figure.subplots(1, 2)
     shown = (ONLINE, OFFLINE, FIXED, SSCA)

@@ -3,7 +3,9 @@
 import link_sims
 from link_sims.results.claims import Value
 
+from ...results.plotting import COLORS, MARKERS
 from . import common
+from . import cost as hybrid_cost
 
 BITS, PRODUCTS = "signalling bits", "multiplications"
 SINGLE, OFFLINE, ONLINE = "one timescale", "two, phases off line", "two, phases on line"
@@ -37,8 +39,6 @@ overhead = link_sims.Experiment(
 @overhead.table
 def rows(cfg):
     """Bits over the number of frames, multiplications over the number of chains."""
-    from link_sims.papers.hybrid import cost as hybrid_cost
-
     found = []
     for frames in cfg.num_frames:
         bits = hybrid_cost.signalling_bits(
@@ -62,8 +62,6 @@ def rows(cfg):
 @overhead.figure
 def draw(results, figure):
     """Bits on the left, multiplications on the right."""
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(7.2, 3.6)
     panels = figure.subplots(1, 2)
     labels = {BITS: "frames in a superframe", PRODUCTS: "chains of the base station"}

@@ -1,7 +1,11 @@
 """Phase shifters of few bits: behind trained phases, and behind beams steered at known paths."""
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 
+from ...results.plotting import COLORS, MARKERS, draw_lines
+from ...training import training as trainer
 from . import common
 
 BITS = (1, 2, 3, 4, 8)
@@ -64,8 +68,6 @@ def tuned(cfg, seed, initial):
 
 def one_bit(cfg):
     """The system behind phases of one bit."""
-    import sionna_irs as irs
-
     system = common.new_system(cfg)
     return irs.HybridSystem(common.new_front(cfg, num_bits=1), system.precoder, system.estimator)
 
@@ -73,10 +75,8 @@ def one_bit(cfg):
 @phase_bits.recursion(SSCA, "ssca_steps", record_every=100)
 def ssca(cfg, seed):
     """Phases by SSCA behind ten iterations of SCA."""
-    from sionna_irs.hybrid.analog_ssca import AnalogSSCA
-
     channel, no = common.new_channel(cfg), common.noise(cfg, cfg.training_snr_high_db)[0]
-    design = AnalogSSCA(common.new_front(cfg), known(cfg, num_iter=10))
+    design = irs.AnalogSSCA(common.new_front(cfg), known(cfg, num_iter=10))
 
     def advance(state, t):
         state = design.step(state, t, channel(cfg.training_batch), no)
@@ -87,16 +87,12 @@ def ssca(cfg, seed):
 
 def known(cfg, **changes):
     """SCA for known channels."""
-    import sionna_irs as irs
-
     settings = {"num_iter": cfg.num_iter, "precision": cfg.precision}
     return irs.SCA(cfg.num_streams, **{**settings, **changes})
 
 
 def behind(cfg, front):
     """SCA with known channels behind a front end."""
-    import sionna_irs as irs
-
     return irs.HybridSystem(front, known(cfg))
 
 
@@ -111,8 +107,6 @@ def with_phases(cfg, phases, bits=None):
 @phase_bits.sweep(x="snr_db")
 def trained_curves(cfg, trained):
     """Known channels with redrawn angles."""
-    from link_sims.training import training as trainer
-
     front = trainer.assign(common.new_system(cfg), trained[EXACT][0]).front
     phases = front.tx_phases, front.rx_phases
     systems = {of_bits(bits): with_phases(cfg, phases, bits) for bits in (*BITS, None)}
@@ -151,10 +145,6 @@ steered = link_sims.Experiment(
 @steered.sweep(x="snr_db")
 def steered_curves(cfg, trained):
     """Beams at four paths of every user, on the same channels as random phases."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     channel, sca = common.new_channel(cfg), known(cfg)
     fronts = {of_bits(bits): common.new_front(cfg, num_bits=bits) for bits in (*BITS, None)}
     random = common.new_front(cfg)
@@ -179,8 +169,6 @@ def steered_curves(cfg, trained):
 @phase_bits.figure
 def draw_share(results, figure):
     """In percent of exact phases: the curves themselves lie on each other."""
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
     shown = (*map(of_bits, BITS), TUNED, SSCA)
@@ -198,8 +186,6 @@ def draw_share(results, figure):
 @steered.figure
 def draw(results, figure):
     """Resolutions as lines."""
-    from ...results.plotting import draw_lines
-
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
     bits = {of_bits(bits): of_bits(bits) for bits in (*BITS, None)}

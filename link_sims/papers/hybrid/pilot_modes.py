@@ -1,6 +1,8 @@
 """Three ways to sound the equivalent channels, over the number of slots."""
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 
 from . import common
 from .common import ERROR, RATE
@@ -35,12 +37,7 @@ pilot_modes = link_sims.Experiment(
 @pilot_modes.sweep(x="slots", static=True)
 def curves(cfg, trained, slots):
     """The same estimator, which knows the mean power, with each kind of pilots."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from sionna_irs import random
-
-    random.reset(random.stream_key(cfg.seed))  # one front end for all numbers of slots
+    irs.random.reset(irs.random.stream_key(cfg.seed))  # one front end for all numbers of slots
     same = {"precision": cfg.precision}
     front, precoder = common.new_front(cfg), irs.SCA(cfg.num_streams, cfg.num_iter, **same)
     channel = common.new_channel(cfg)

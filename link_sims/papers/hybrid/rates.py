@@ -3,6 +3,7 @@
 import link_sims
 from link_sims.fields import check_shipped
 
+from ...results.plotting import draw_lines
 from . import common
 from .common import AWARE, BLACK_BOX, JOINT, KNOWN, RLS_SCA, RLS_ZF, SCA, SEPARATE, SHRUNK_SCA
 
@@ -57,8 +58,6 @@ def curves(cfg, trained):
 @rates.figure
 def draw(results, figure):
     """Known channels above, estimated channels below."""
-    from ...results.plotting import draw_lines
-
     figure.set_size_inches(4.6, 4.8)
     axes = figure.subplots()
     known = {SCA: SCA, KNOWN: KNOWN}

@@ -1,9 +1,17 @@
 """Running times of hybrid beamforming: from received pilots to precoders and combiners."""
 
+import time
+
+import numpy as np
+
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.results.claims import Value
 
+from ...results.plotting import COLORS, MARKERS
 from . import common
+from . import hybrid_numpy as plain
 
 TIME = "time"
 UNFOLDED, COLLAPSED = "unfolded RLS-16, unfolded SCA-5", "collapsed RLS-16, unfolded SCA-5"
@@ -43,11 +51,6 @@ def algorithms(cfg, front, r_w, gram, no):
 
     All weights, pilots and analog matrices are constants of the compiled functions.
     """
-    import numpy as np
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     r_w, gram, no = (np.asarray(v) for v in (r_w, gram, no))
 
     def xla(function):
@@ -85,8 +88,6 @@ def algorithms(cfg, front, r_w, gram, no):
 
 def times(cfg):
     """{(curve, batch): CPU time of a channel [ms]}."""
-    import sionna_irs as irs
-
     no, front, channel = irs.snr_db_to_no(10.0), common.new_front(cfg), common.new_channel(cfg)
     h_eq, r_w, gram = front(channel(max(*cfg.batches, 1 + cfg.num_plain)))
     observed = {
@@ -108,10 +109,6 @@ def times(cfg):
 
 def milliseconds(calls):
     """Least CPU time of a call after the first [ms], which other processes do not disturb."""
-    import time
-
-    import numpy as np
-
     elapsed = []
     for call in calls:
         start = time.process_time()
@@ -123,10 +120,6 @@ def milliseconds(calls):
 
 def plain_calls(cfg, y, r_w, gram, no):
     """The plain implementation, for one of the channels after the other."""
-    import numpy as np
-
-    from link_sims.papers.hybrid import hybrid_numpy as plain
-
     x = common.new_pilots(cfg, cfg.long).matrix
     x, y, r_w, gram = (np.asarray(v, complex) for v in (x, y, r_w, gram))
     no = float(no)
@@ -147,8 +140,6 @@ def rows(cfg):
 @run_times.figure
 def draw(results, figure):
     """Times over the size of the batch."""
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
     shown = (PLAIN, SCA_50, SCA_10, UNFOLDED, COLLAPSED, BLACK_BOX)

@@ -1,8 +1,11 @@
 """Training on fixed sets of channels: how many the unfolded system and a black box need."""
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.results import intervals
 
+from ...results.plotting import COLORS, MARKERS
 from . import common
 from .common import BLACK_BOX, JOINT, RATE, RLS_SCA
 from .users import SizesConfig, apart, ratio_claim, sizes_of
@@ -40,10 +43,6 @@ def of_set(curve, count):
 
 def drawn_from(cfg, count):
     """``draw() -> h``: batches from a set of `count` channels."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     pool = common.new_channel(cfg)(count)
     return lambda: tf.gather(pool, irs.random.integers([cfg.training_batch], count))
 
@@ -55,8 +54,6 @@ def declare(count, recursions):
 
         @samples.recursion(of_set(curve, count), length, 1, 100, before)
         def training(cfg, seed, initial=None, c=curve, kind=kind, length=length):
-            import sionna_irs as irs
-
             irs.random.reset(irs.random.stream_key(seed, count))
             layer = common.new_black_box(cfg) if c == BLACK_BOX else None
             return common.stage(
@@ -91,8 +88,6 @@ def curves(cfg, trained, value):
 @samples.figure
 def draw(results, figure):
     """Shares of RLS and SCA."""
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(4.6, 3.8)
     axes = figure.subplots()
     for color, marker, curve in zip(COLORS, MARKERS, (JOINT, BLACK_BOX), strict=False):

@@ -2,6 +2,7 @@
 
 import link_sims
 
+from ...results.plotting import COLORS, MARKERS
 from . import common
 from .common import AWARE, JOINT, ONE_STAGE, RLS_SCA
 from .schemes import SEEDS, of_seed, ordering, seeded
@@ -48,8 +49,6 @@ def curves(cfg, trained):
 @schedules.figure
 def draw(results, figure):
     """Mean over the seeds, and the seeds as points."""
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
     for color, marker, curve in zip(

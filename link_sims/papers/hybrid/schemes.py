@@ -7,6 +7,7 @@ spends the last on the rate, "separate" on the estimator again.
 
 import link_sims
 
+from ...results.plotting import COLORS, MARKERS
 from . import common
 from .common import AWARE, BLACK_BOX, JOINT, KNOWN, RLS_SCA, RLS_ZF, SCA, SEPARATE
 
@@ -60,8 +61,6 @@ def curves(cfg, trained):
 @schemes.figure
 def draw(results, figure):
     """A row for every scheme, at the first SNR: the seeds as points with their intervals."""
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(5.0, 3.2)
     axes = figure.subplots()
     snr_db = results.config.snr_db[0]

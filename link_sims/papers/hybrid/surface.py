@@ -6,8 +6,14 @@ the rate of the unfolded precoder, with known channels, and used with SCA.
 
 import math
 
-import link_sims
+import numpy as np
 
+import link_sims
+import sionna_irs as irs
+from link_sims import tf
+
+from ...results.plotting import draw_lines
+from ...training import training as trainer
 from . import common
 from .common import RATE
 
@@ -50,10 +56,6 @@ surface = link_sims.Experiment(
 
 def lines_of_sight(cfg):
     """(base station to surface [N, Nt], surface to users [K, Nr, N]), entries of modulus one."""
-    import numpy as np
-
-    import sionna_irs as irs
-
     base, panel, user = (irs.ULA(n) for n in (cfg.num_tx_ant, cfg.num_elements, cfg.num_rx_ant))
     level = math.pi / 2  # zenith: everything is at the same height
     first = irs.los_matrix(base, panel, (0.3, level), (-0.5, level))
@@ -64,16 +66,12 @@ def lines_of_sight(cfg):
 
 def aligned(cfg):
     """Phases [N] that add up the lines of sight to all users at the panel, [radian]."""
-    import numpy as np
-
     first, last = lines_of_sight(cfg)
     return -np.angle(np.sum(last[:, 0] * first[:, 0], 0))
 
 
 def new_channel(cfg, initial):
     """Direct path and surface, with the phases at the start: an array, or "random"."""
-    import sionna_irs as irs
-
     base, panel, user = (irs.ULA(n) for n in (cfg.num_tx_ant, cfg.num_elements, cfg.num_rx_ant))
     same, users = {"precision": cfg.precision}, {"num_users": cfg.num_users}
     first, last = lines_of_sight(cfg)
@@ -89,10 +87,8 @@ def new_channel(cfg, initial):
 
 def new_downlink(cfg, curve):
     """Surface, front end and unfolded precoder as one layer ``(links, no) -> dict``."""
-    import sionna_irs as irs
-    from sionna_irs.layer import LinkLayer
 
-    class Downlink(LinkLayer):
+    class Downlink(irs.LinkLayer):
         """A hybrid system that sees the channel over the surface."""
 
         def __init__(self, channel, system, **kwargs):
@@ -119,11 +115,6 @@ def declare(curve):
 
     @surface.recursion(curve, "stage_steps", record_every=100)
     def train(cfg, seed):
-        import tensorflow as tf
-
-        import sionna_irs as irs
-        from link_sims.training import training as trainer
-
         layer = new_downlink(cfg, curve)
         low, high = cfg.training_snr_low_db, cfg.training_snr_high_db
 
@@ -145,11 +136,6 @@ for _curve in CURVES:
 @surface.sweep(x="snr_db")
 def curves(cfg, trained):
     """SCA behind every front end and surface on the same hops."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     layers = {c: trainer.assign(new_downlink(cfg, c), trained[c][0]) for c in CURVES}
     sca = irs.SCA(cfg.num_streams, cfg.num_iter, precision=cfg.precision)
     channel = layers[TRAINED].channel
@@ -177,8 +163,6 @@ def unfolded(curve):
 @surface.figure
 def draw_rates(results, figure):
     """SCA as lines, the unfolded precoder dotted."""
-    from ...results.plotting import draw_lines
-
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
     draw_lines(axes, results, RATE, {c: c for c in CURVES})

@@ -3,7 +3,10 @@
 import math
 
 import link_sims
+import sionna_irs as irs
 
+from ...results.plotting import COLORS, draw_lines
+from ...training import training as trainer
 from . import common
 from .common import AWARE
 
@@ -83,9 +86,6 @@ def matched(cfg, seed):
 @transfer.sweep(x="snr_db")
 def curves(cfg, trained):
     """All on the new channels; the first training on the old ones, too."""
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     systems = {
         curve: trainer.assign(common.new_system(cfg), trained[name][0])
         for curve, name in {
@@ -110,8 +110,6 @@ def curves(cfg, trained):
 @transfer.figure
 def draw(results, figure):
     """Rates over SNR; training over the jump."""
-    from ...results.plotting import COLORS, draw_lines
-
     figure.set_size_inches(7.2, 3.4)
     left, right = figure.subplots(1, 2)
     shown = (MATCHED, TRANSFER, MISMATCHED, SCRATCH, AWARE, AFTER)

@@ -12,8 +12,11 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.results.claims import Value
 
+from ...results.plotting import COLORS, draw_lines
 from . import common
 from .common import AWARE, BLACK_BOX, JOINT, RATE, RLS_SCA, SCA, SEPARATE
 
@@ -135,8 +138,6 @@ declare_sizes(users, "num_users", COUNTS, [BLACK_BOX])
 
 def first_users(cfg, system):
     """The system with the front end of the first users."""
-    import sionna_irs as irs
-
     front = common.new_front(cfg)
     front.tx_phases.assign(system.front.tx_phases)
     front.rx_phases.assign(system.front.rx_phases[: cfg.num_users])
@@ -145,8 +146,6 @@ def first_users(cfg, system):
 
 def reading(cfg):
     """``step(h) -> rates`` [nat/s/Hz]: the published size, RLS with Gaussian pilots, SCA."""
-    import sionna_irs as irs
-
     same = {"precision": cfg.precision}
     irs.random.reset(irs.random.stream_key(cfg.seed, cfg.num_users))  # the same in resumed runs
     initial = irs.random.complex_normal([cfg.num_tx_chains, cfg.reading_slots], "complex128")
@@ -164,8 +163,6 @@ def reading(cfg):
 @users.sweep(x="user_grid", static=True)
 def curves(cfg, trained, value):
     """All schemes on the same channels; the reading on its own, up to four users."""
-    import tensorflow as tf
-
     here = at(cfg, "num_users", value)
     learned = {
         curve: first_users(here, system)
@@ -186,8 +183,6 @@ def curves(cfg, trained, value):
 @users.figure
 def draw(results, figure):
     """Trained schemes on the left, the published reading on the right."""
-    from ...results.plotting import COLORS, draw_lines
-
     figure.set_size_inches(7.0, 3.8)
     left, right = figure.subplots(1, 2)
     draw_lines(left, results, RATE, {c: c for c in SHOWN})
