@@ -2,7 +2,7 @@
 
 import link_sims
 import sionna_irs as irs
-from link_sims import tf
+from link_sims import measured, tf
 from link_sims.fields import check_order
 
 from ...training import training as trainer
@@ -275,3 +275,13 @@ def measure(cfg, systems, h, snr_db):
         if "h_hat" in found:
             sums[ERROR, curve] = irs.metrics.nmse(found["h_hat"], found["h_eq"])
     return sums
+
+
+def above(better, worse, *points, at="at {:g} dB"):
+    """Checks {text: check} of the claim that one rate is above another on the same channels."""
+    return {
+        f"{better} above {worse} {at.format(x)}": (
+            measured.paired(RATE, better, worse, x=x).greater()
+        )
+        for x in points
+    }
