@@ -2,7 +2,7 @@
 
 import link_sims
 import sionna_irs as irs
-from link_sims import tf
+from link_sims import measured, tf
 
 from ...results.plotting import COLORS, MARKERS, draw_lines
 from ...training import training as trainer
@@ -196,42 +196,63 @@ def draw(results, figure):
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
 
 
-def ratio(experiment, a, b, low, high, source, x=10):
-    """A claim on the ratio of two rates."""
-    experiment.claim(
-        f"{a} is {low:g} to {high:g} times {b} at {x:g} dB",
-        source=source,
-        expect="holds",
-        check=lambda r: r.paired(common.RATE, a, b, x=x).ratio_between(low, high),
-    )
-
-
-def value(experiment, curve, rate, tolerance, source, x=10):
-    """A claim on a rate."""
-    experiment.claim(
-        f"{curve}: {rate:g} +- {tolerance:g} bit/s/Hz at {x:g} dB",
-        source=source,
-        expect="holds",
-        check=lambda r: r.at(common.RATE, curve, x).within(rate, tolerance),
-    )
-
-
-PAPER, ELSEWHERE = "mixed-timescale paper, Fig. 12", "specification 7, on other channels"
-for _bits, _rate in ((1, 10.75), (2, 11.17), (3, 11.26), (4, 11.38), (8, 11.37), (None, 11.38)):
-    value(phase_bits, of_bits(_bits), _rate, 0.4, ELSEWHERE)
+PAPER = "mixed-timescale paper, Fig. 12"
+SET = "set from the cpu profile, 2026-11"
 for _experiment in (phase_bits, steered):
-    ratio(_experiment, "8 bits", EXACT, 0.998, 1.002, f"{PAPER}: 8 bits approach infinitely many")
-ratio(phase_bits, "3 bits", EXACT, 0.98, 1.0, "specification 7: and 3 bits do, too")
-ratio(phase_bits, SSCA, EXACT, 0.98, 1.02, "specification 7: both gradients agree")
-ratio(phase_bits, EXACT, RANDOM, 1.1, 1.25, "specification 7: trained phases gain 14 % (setting F)")
-phase_bits.claim(
-    f"{TUNED} above 1 bit at 10 dB",
-    source="ours: training through the rounding",
-    expect="open",
-    check=lambda r: r.paired(common.RATE, TUNED, "1 bit", x=10).greater(),
+    _experiment.published(
+        f"{PAPER}: 8 bits approach infinitely many",
+        {
+            f"8 bits is 0.998 to 1.002 times {EXACT} at 10 dB": (
+                measured.paired(common.RATE, "8 bits", EXACT, x=10).ratio_between(0.998, 1.002)
+            )
+        },
+    )
+phase_bits.ours(
+    "this package; set from other channels of the same statistics, 2026-11",
+    {
+        f"{curve}: {rate:g} +- 0.4 bit/s/Hz at 10 dB": (
+            measured.at(common.RATE, curve, 10).within(rate, 0.4)
+        )
+        for curve, rate in {"1 bit": 10.75, EXACT: 11.38}.items()
+    },
 )
-SUPERFRAMES = "specification 13.2, on other superframes; the tolerance was set after seeing it"
-value(steered, EXACT, 105.9, 9, SUPERFRAMES)
-value(steered, RANDOM, 40.5, 2, SUPERFRAMES)
-ratio(steered, "1 bit", EXACT, 0.6, 0.8, f"{PAPER}: resolution matters; set after seeing it")
-ratio(steered, "3 bits", EXACT, 0.96, 0.99, "ours; set after seeing it")
+phase_bits.ours(
+    f"this package: 3 bits are enough, both gradients agree, trained phases gain; {SET}",
+    {
+        f"{a} is {low:g} to {high:g} times {b} at 10 dB": (
+            measured.paired(common.RATE, a, b, x=10).ratio_between(low, high)
+        )
+        for a, b, low, high in (
+            ("3 bits", EXACT, 0.98, 1.0),
+            (SSCA, EXACT, 0.98, 1.02),
+            (EXACT, RANDOM, 1.1, 1.25),
+        )
+    },
+)
+phase_bits.ours(
+    "this package: training through the rounding, 2026-11", common.above(TUNED, "1 bit", 10), "open"
+)
+steered.published(
+    f"{PAPER}: resolution matters; set after seeing it",
+    {
+        f"1 bit is 0.6 to 0.8 times {EXACT} at 10 dB": (
+            measured.paired(common.RATE, "1 bit", EXACT, x=10).ratio_between(0.6, 0.8)
+        )
+    },
+)
+steered.ours(
+    f"this package; {SET}",
+    {
+        f"3 bits is 0.96 to 0.99 times {EXACT} at 10 dB": (
+            measured.paired(common.RATE, "3 bits", EXACT, x=10).ratio_between(0.96, 0.99)
+        )
+    },
+)
+steered.ours(
+    "this package; set from other superframes, its tolerance from the cpu profile, 2026-11",
+    {
+        f"{EXACT}: 105.9 +- 9 bit/s/Hz at 10 dB": (
+            measured.at(common.RATE, EXACT, 10).within(105.9, 9)
+        )
+    },
+)
