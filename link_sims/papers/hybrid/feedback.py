@@ -9,10 +9,8 @@ from typing import Literal
 
 import link_sims
 import sionna_irs as irs
-from link_sims import tf
+from link_sims import measured, tf
 
-from ...results import intervals
-from ...results.claims import Value
 from ...results.plotting import draw_lines
 from ...training import training as trainer
 from . import common
@@ -162,46 +160,34 @@ def draw(results, figure):
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
 
 
-def above(better, worse, num_bits, source, expect="holds"):
-    """A claim on the same channels."""
-    feedback.claim(
-        f"{better} above {worse} with {num_bits} bits",
-        source=source,
-        expect=expect,
-        check=lambda r: r.paired(RATE, better, worse, x=num_bits).greater(),
-    )
+def fewer(few, other, many):
+    """Check that joint training with a few bits is above another scheme with many."""
+    return measured.difference(RATE, JOINT, other, x=few, b_x=many).greater(0)
 
 
 PAPER = "mixed-timescale paper, Fig. 19"
-for _bits in BITS:
-    above(JOINT, SEPARATE, _bits, PAPER)
-    above(JOINT, LMMSE_TRANSFORM, _bits, "beyond the paper: bits without learning; set after a run")
-    above(SEPARATE, LMMSE_TRANSFORM, _bits, "as before", expect="does-not-hold")
-
-
-def fewer(few, other, many, source, expect="holds"):
-    """A claim that a few bits of joint training do more than many of another scheme."""
-    feedback.claim(
-        f"{JOINT} with {few} bits above {other} with {many}",
-        source=source,
-        expect=expect,
-        check=lambda r: gain_over_bits(r, few, other, many).greater(0),
-    )
-
-
-def gain_over_bits(results, few, other, many):
-    """Rate of the joint scheme with few bits minus that of another with many, to be judged."""
-    units = results.units[RATE, JOINT][few], results.units[RATE, other][many]
-    return Value(*intervals.difference(*units))
-
-
+SET = "set from the cpu profile, 2026-11"
+WITH = "with {:g} bits"
+feedback.published(PAPER, common.above(JOINT, SEPARATE, *BITS, at=WITH))
 # 48 and 112 bits of 128 numbers are 12 and 28 of the 32 numbers here.
-fewer(8, PATHS, 32, f"{PAPER}: 0.375 bits a number do what 0.875 do; here 0.25 and 1")
-fewer(8, PATHS, 64, "this package; set after a run")
-fewer(16, TRANSFORM, 32, "this package: equal within the interval of a first run", "open")
-feedback.claim(
-    "joint FDD with 32 bits has at least 95 % of RLS, SCA with unlimited feedback",
-    source="this package; set after a run",
-    expect="holds",
-    check=lambda r: r.paired(RATE, JOINT, RLS_SCA, x=32).ratio_between(0.95, math.inf),
+feedback.published(
+    f"{PAPER}: 0.375 bits a number do what 0.875 do; here 0.25 and 1",
+    {f"{JOINT} with 8 bits above {PATHS} with 32": fewer(8, PATHS, 32)},
 )
+feedback.ours(
+    f"this package; {SET}",
+    {
+        f"{JOINT} with 8 bits above {PATHS} with 64": fewer(8, PATHS, 64),
+        "joint FDD with 32 bits has at least 95 % of RLS, SCA with unlimited feedback": (
+            measured.paired(RATE, JOINT, RLS_SCA, x=32).ratio_between(0.95, math.inf)
+        ),
+    },
+)
+feedback.ours(
+    f"this package: equal within its interval; {SET}",
+    {f"{JOINT} with 16 bits above {TRANSFORM} with 32": fewer(16, TRANSFORM, 32)},
+    "open",
+)
+LEARNED = f"this package: bits without learning; {SET}"
+feedback.ours(LEARNED, common.above(JOINT, LMMSE_TRANSFORM, 8, 32, at=WITH))
+feedback.ours(LEARNED, common.above(SEPARATE, LMMSE_TRANSFORM, 8, 32, at=WITH), "does-not-hold")

@@ -2,7 +2,7 @@
 
 import link_sims
 import sionna_irs as irs
-from link_sims import tf
+from link_sims import measured, tf
 
 from . import common
 from .common import ERROR, RATE
@@ -54,21 +54,22 @@ def curves(cfg, trained, slots):
     return step
 
 
-def paired(first, second, slots, text, ratio=1.0):
-    """A claim on the errors of two kinds of pilots."""
-    pilot_modes.claim(
-        text,
-        source="counting unknowns: n of the base station, K m of all users",
-        expect="holds",
-        check=lambda r: r.paired(ERROR, first, second, x=slots).ratio_between(0.0, ratio),
-    )
-
-
-paired(UPLINK, COMMON, 4, "with K m = 4 slots the uplink has less than half the error", 0.5)
-paired(COMMON, CONTAMINATED, 16, "with 16 slots shared pilots have less than half the error", 0.5)
-pilot_modes.claim(
-    "shared pilots have a higher rate than pilots for each user with 16 slots",
-    source="the paper's pilots collide in the downlink; corrected",
-    expect="holds",
-    check=lambda r: r.paired(RATE, COMMON, CONTAMINATED, x=16).greater(),
+pilot_modes.ours(
+    "this package: n unknowns of the base station, K m of all users, 2026-11",
+    {
+        "with K m = 4 slots the uplink has less than half the error": (
+            measured.paired(ERROR, UPLINK, COMMON, x=4).ratio_between(0.0, 0.5)
+        ),
+        "with 16 slots shared pilots have less than half the error": (
+            measured.paired(ERROR, COMMON, CONTAMINATED, x=16).ratio_between(0.0, 0.5)
+        ),
+    },
+)
+pilot_modes.ours(
+    "this package: the paper's pilots collide in the downlink, which is corrected here, 2026-11",
+    {
+        "shared pilots have a higher rate than pilots for each user with 16 slots": (
+            measured.paired(RATE, COMMON, CONTAMINATED, x=16).greater()
+        )
+    },
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 import link_sims
 import sionna_irs as irs
-from link_sims import tf
+from link_sims import measured, tf
 
 from ...results.plotting import draw_lines
 from ...training import training as trainer
@@ -172,18 +172,20 @@ def draw_rates(results, figure):
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
 
 
-OUTLOOK = "outlook of the mixed-timescale paper; set after a run"
-for _worse in (ALIGNED, RANDOM, DIRECT):
-    for _x in (-5, 10, 20):
-        surface.claim(
-            f"{TRAINED} above {_worse} at {_x} dB",
-            source=OUTLOOK,
-            expect="holds",
-            check=lambda r, b=_worse, x=_x: r.paired(RATE, TRAINED, b, x=x).greater(),
+surface.ours(
+    "this package: an outlook of the mixed-timescale paper; set from the cpu profile, 2026-11",
+    {
+        text: check
+        for worse in (ALIGNED, RANDOM, DIRECT)
+        for text, check in common.above(TRAINED, worse, -5, 20).items()
+    },
+)
+surface.ours(
+    "this package: SCA is slow to switch off streams beside a line of sight; set from the cpu "
+    "profile, 2026-11",
+    {
+        "at 0 dB four unfolded layers are above 20 iterations of SCA behind the trained surface": (
+            measured.paired(RATE, unfolded(TRAINED), TRAINED, x=0).greater()
         )
-surface.claim(
-    "at 0 dB four unfolded layers are above 20 iterations of SCA behind the trained surface",
-    source="this package: SCA is slow to switch off streams beside a line of sight; after a run",
-    expect="holds",
-    check=lambda r: r.paired(RATE, unfolded(TRAINED), TRAINED, x=0).greater(),
+    },
 )
