@@ -151,8 +151,7 @@ def draw_models(results, figure):
 
 for _expect, _others in {"holds": [RLS_SCA], "does-not-hold": [TAUGHT, SAMPLED]}.items():
     cdl.ours(
-        "this package: other statistics than those of the training; set from the cpu profile, "
-        "2026-11",
+        f"this package: other statistics than those of the training; {common.SET}",
         {
             f"without training for it, joint is above {other} at 10 dB on CDL-{model}": (
                 measured.paired(RATE, on(JOINT, model), on(other, model), x=10).greater()

@@ -83,7 +83,7 @@ chains.published(
     },
 )
 chains.ours(
-    "this package: the strongest classical scheme, which the paper lacks, 2026-11",
+    f"{common.BEYOND}, 2026-11",
     common.above(JOINT, AWARE, 8, at=WITH),
     "open",
 )

@@ -156,14 +156,13 @@ def fewer_errors(worse, *points):
 
 
 PAPER = "mixed-timescale paper, Fig. 10: the order of the rates, here of block errors"
-SET = "set from the cpu profile, 2026-11"
-BEYOND = f"this package: the strongest classical scheme, which the paper lacks; {SET}"
+BEYOND = f"{common.BEYOND}; {common.SET}"
 coded.published(PAPER, {**fewer_errors(SEPARATE, 12, 16), **fewer_errors(RLS_SCA, 12, 16)})
 coded.published(PAPER, fewer_errors(RLS_SCA, 20), "open")
 coded.ours(BEYOND, fewer_errors(AWARE, 12), "open")
 coded.ours(BEYOND, fewer_errors(AWARE, 16), "does-not-hold")
 coded.ours(
-    f"this package: rates of the base station's estimate; {SET}",
+    f"this package: rates of the base station's estimate; {common.SET}",
     {
         f"at 12 dB {curve} promises more than it keeps": (
             measured.paired(RATE, promised(curve), curve, x=12).greater()
@@ -172,7 +171,7 @@ coded.ours(
     },
 )
 coded.ours(
-    f"this package: mismatched gains and SINRs; {SET}",
+    f"this package: mismatched gains and SINRs; {common.SET}",
     {
         f"at 16 dB receivers who believe the promise of {curve} have more block errors": (
             measured.paired("bler", promised(curve), curve, x=16).greater()
@@ -181,7 +180,7 @@ coded.ours(
     },
 )
 coded.ours(
-    f"this package: the estimate is trained for the rate; {SET}",
+    f"this package: the estimate is trained for the rate; {common.SET}",
     {
         "at 12 dB joint keeps what it promises within 5 %": (
             measured.paired(RATE, promised(JOINT), JOINT, x=12).ratio_between(0.95, 1.05)

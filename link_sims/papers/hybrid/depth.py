@@ -251,7 +251,7 @@ depth.ours(
     },
 )
 depth.ours(
-    "this package: at equal pilots; set from the cpu profile, 2026-11",
+    "this package: at equal pilots, 2026-11",
     {
         f"{JOINT} above {RLS_SCA} with {x} pilots each": (
             measured.paired(SLOTS, JOINT, RLS_SCA, x=x).greater()

@@ -166,7 +166,6 @@ def fewer(few, other, many):
 
 
 PAPER = "mixed-timescale paper, Fig. 19"
-SET = "set from the cpu profile, 2026-11"
 WITH = "with {:g} bits"
 feedback.published(PAPER, common.above(JOINT, SEPARATE, *BITS, at=WITH))
 # 48 and 112 bits of 128 numbers are 12 and 28 of the 32 numbers here.
@@ -175,7 +174,7 @@ feedback.published(
     {f"{JOINT} with 8 bits above {PATHS} with 32": fewer(8, PATHS, 32)},
 )
 feedback.ours(
-    f"this package; {SET}",
+    f"this package; {common.SET}",
     {
         f"{JOINT} with 8 bits above {PATHS} with 64": fewer(8, PATHS, 64),
         "joint FDD with 32 bits has at least 95 % of RLS, SCA with unlimited feedback": (
@@ -184,10 +183,10 @@ feedback.ours(
     },
 )
 feedback.ours(
-    f"this package: equal within its interval; {SET}",
+    f"this package: equal within its interval; {common.SET}",
     {f"{JOINT} with 16 bits above {TRANSFORM} with 32": fewer(16, TRANSFORM, 32)},
     "open",
 )
-LEARNED = f"this package: bits without learning; {SET}"
+LEARNED = f"this package: bits without learning; {common.SET}"
 feedback.ours(LEARNED, common.above(JOINT, LMMSE_TRANSFORM, 8, 32, at=WITH))
 feedback.ours(LEARNED, common.above(SEPARATE, LMMSE_TRANSFORM, 8, 32, at=WITH), "does-not-hold")

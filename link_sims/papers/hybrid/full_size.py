@@ -106,9 +106,8 @@ def curves(cfg, trained):
     return step
 
 
-SET = "set from the cpu profile, 2026-11"
 full.ours(
-    f"this package; {SET}",
+    "this package; set from other channels of the same size, 2026-11",
     {
         f"{curve}: {rate} bit/s/Hz within 2 %": (
             measured.at(common.RATE, curve, 10).within(rate, 0.02 * rate)
@@ -143,7 +142,7 @@ full.published(
     "does-not-hold",
 )
 full.ours(
-    f"this package: the strongest classical scheme, which the paper lacks; {SET}",
+    f"{common.BEYOND}, 2026-11",
     {f"joint above {AWARE}": measured.paired(common.RATE, JOINT, AWARE, x=10).greater()},
 )
 

@@ -165,7 +165,7 @@ mismatch.published(
     },
 )
 mismatch.ours(
-    "this package: above the best classical scheme all the same; set from the cpu profile, 2026-11",
+    "this package: above the best classical scheme all the same, 2026-11",
     {
         f"{test}: {MISMATCHED} is 1 to 1.2 times {AWARE} at 10 dB": (
             rates(test, AWARE).ratio_between(1.0, 1.2)

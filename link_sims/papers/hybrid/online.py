@@ -275,7 +275,6 @@ def draw(results, figure):
 
 
 FIG_18 = "mixed-timescale paper, Fig. 18"
-SET = "set from the cpu profile, 2026-11"
 online.published("mixed-timescale paper, Fig. 17", common.above(ONLINE, FIXED, 10))
 online.published(
     "mixed-timescale paper, Fig. 17: approaches it; set after seeing it pass",
@@ -296,9 +295,10 @@ online.published(
 )
 online.published(f"{FIG_18}; set after seeing it", common.above(SSCA, BOX, 20))
 online.ours(
-    f"this package: phases that know the angles alone; {SET}", common.above(ONLINE, STEERED, 10)
+    f"this package: phases that know the angles alone; {common.SET}",
+    common.above(ONLINE, STEERED, 10),
 )
 online.ours(
-    f"this package: what statistics are worth that nobody learns; {SET}",
+    f"this package: what statistics are worth that nobody learns; {common.SET}",
     common.above(INFORMED, BOX, 10),
 )

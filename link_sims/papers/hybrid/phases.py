@@ -196,16 +196,19 @@ def draw(results, figure):
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
 
 
+def times(a, b, low, high):
+    """Check {text: check} of the ratio of two rates."""
+    return {
+        f"{a} is {low:g} to {high:g} times {b} at 10 dB": (
+            measured.paired(common.RATE, a, b, x=10).ratio_between(low, high)
+        )
+    }
+
+
 PAPER = "mixed-timescale paper, Fig. 12"
-SET = "set from the cpu profile, 2026-11"
 for _experiment in (phase_bits, steered):
     _experiment.published(
-        f"{PAPER}: 8 bits approach infinitely many",
-        {
-            f"8 bits is 0.998 to 1.002 times {EXACT} at 10 dB": (
-                measured.paired(common.RATE, "8 bits", EXACT, x=10).ratio_between(0.998, 1.002)
-            )
-        },
+        f"{PAPER}: 8 bits approach infinitely many", times("8 bits", EXACT, 0.998, 1.002)
     )
 phase_bits.ours(
     "this package; set from other channels of the same statistics, 2026-11",
@@ -217,37 +220,20 @@ phase_bits.ours(
     },
 )
 phase_bits.ours(
-    f"this package: 3 bits are enough, both gradients agree, trained phases gain; {SET}",
+    "this package: 3 bits are enough, both gradients agree, trained phases gain, 2026-11",
     {
-        f"{a} is {low:g} to {high:g} times {b} at 10 dB": (
-            measured.paired(common.RATE, a, b, x=10).ratio_between(low, high)
-        )
-        for a, b, low, high in (
-            ("3 bits", EXACT, 0.98, 1.0),
-            (SSCA, EXACT, 0.98, 1.02),
-            (EXACT, RANDOM, 1.1, 1.25),
-        )
+        **times("3 bits", EXACT, 0.98, 1.0),
+        **times(SSCA, EXACT, 0.98, 1.02),
+        **times(EXACT, RANDOM, 1.1, 1.25),
     },
 )
 phase_bits.ours(
     "this package: training through the rounding, 2026-11", common.above(TUNED, "1 bit", 10), "open"
 )
 steered.published(
-    f"{PAPER}: resolution matters; set after seeing it",
-    {
-        f"1 bit is 0.6 to 0.8 times {EXACT} at 10 dB": (
-            measured.paired(common.RATE, "1 bit", EXACT, x=10).ratio_between(0.6, 0.8)
-        )
-    },
+    f"{PAPER}: resolution matters; set after seeing it", times("1 bit", EXACT, 0.6, 0.8)
 )
-steered.ours(
-    f"this package; {SET}",
-    {
-        f"3 bits is 0.96 to 0.99 times {EXACT} at 10 dB": (
-            measured.paired(common.RATE, "3 bits", EXACT, x=10).ratio_between(0.96, 0.99)
-        )
-    },
-)
+steered.ours(f"this package; {common.SET}", times("3 bits", EXACT, 0.96, 0.99))
 steered.ours(
     "this package; set from other superframes, its tolerance from the cpu profile, 2026-11",
     {

@@ -70,10 +70,7 @@ def draw(results, figure):
 
 
 PAPER = "mixed-timescale paper, Fig. 10; expectations by SNR set from the first run"
-BEYOND = (
-    "this package: the strongest classical scheme, which the paper lacks; set from the cpu "
-    "profile, 2026-11"
-)
+BEYOND = f"{common.BEYOND}; {common.SET}"
 for _expect, _checks in {
     "holds": {
         **common.above(JOINT, SEPARATE, -5, 5, 20),

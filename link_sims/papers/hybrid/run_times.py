@@ -182,7 +182,7 @@ run_times.ours(
     },
 )
 run_times.ours(
-    "this package: ten iterations have 97 % of the rate; set from the cpu profile, 2026-11",
+    "this package: ten iterations have 97 % of the rate, 2026-11",
     {
         f"{UNFOLDED} is less than 5 times faster than {SCA_10} in a batch of 256": (
             measured.ratio(TIME, SCA_10, UNFOLDED, x=256).less(5)

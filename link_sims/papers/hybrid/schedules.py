@@ -75,7 +75,6 @@ schedules.published(
 )
 schedules.published(PAPER, above(ONE_STAGE, RLS_SCA))
 schedules.ours(
-    "this package: the strongest classical scheme, which the paper lacks; set from the cpu "
-    "profile, 2026-11",
+    f"{common.BEYOND}; {common.SET}",
     above(ONE_STAGE, AWARE),
 )

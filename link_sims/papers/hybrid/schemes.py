@@ -90,7 +90,6 @@ def above(better, worse, metric=common.RATE):
     }
 
 
-SET = "set from the cpu profile, 2026-11"
 schemes.published(
     "mixed-timescale paper, Fig. 10",
     {
@@ -100,8 +99,8 @@ schemes.published(
         **above(JOINT, RLS_SCA),
     },
 )
-schemes.ours(f"this package: above the best classical scheme; {SET}", above(JOINT, AWARE))
+schemes.ours("this package: above the best classical scheme, 2026-11", above(JOINT, AWARE))
 schemes.ours(
-    f"this package: beams without estimating the channel; {SET}",
+    "this package: beams without estimating the channel, 2026-11",
     above(JOINT, SEPARATE, common.ERROR),
 )

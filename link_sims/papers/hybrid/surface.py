@@ -173,7 +173,7 @@ def draw_rates(results, figure):
 
 
 surface.ours(
-    "this package: an outlook of the mixed-timescale paper; set from the cpu profile, 2026-11",
+    f"this package: an outlook of the mixed-timescale paper; {common.SET}",
     {
         text: check
         for worse in (ALIGNED, RANDOM, DIRECT)
@@ -181,8 +181,7 @@ surface.ours(
     },
 )
 surface.ours(
-    "this package: SCA is slow to switch off streams beside a line of sight; set from the cpu "
-    "profile, 2026-11",
+    f"this package: SCA is slow to switch off streams beside a line of sight; {common.SET}",
     {
         "at 0 dB four unfolded layers are above 20 iterations of SCA behind the trained surface": (
             measured.paired(RATE, unfolded(TRAINED), TRAINED, x=0).greater()

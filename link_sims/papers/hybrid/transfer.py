@@ -155,6 +155,6 @@ transfer.published(
     },
 )
 transfer.ours(
-    "this package: old phases hinder more than they help; set from the cpu profile, 2026-11",
+    f"this package: old phases hinder more than they help; {common.SET}",
     common.above(SCRATCH, TRANSFER, 10),
 )

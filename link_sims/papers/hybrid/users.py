@@ -228,8 +228,7 @@ users.published(
     f"{PAPER}; {SET_AFTER}", common.above(SEPARATE, BLACK_BOX, 1, at=WITH), "does-not-hold"
 )
 users.ours(
-    "this package: the strongest classical scheme, which the paper lacks; set from the cpu "
-    "profile, 2026-11",
+    f"{common.BEYOND}; {common.SET}",
     common.above(JOINT, AWARE, 1, 4, at=WITH),
     "open",
 )
