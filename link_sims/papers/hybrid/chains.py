@@ -4,7 +4,6 @@ import link_sims
 from link_sims import measured
 from link_sims.results.claims import Value
 
-from ...results.plotting import draw_lines
 from . import common
 from .common import AWARE, BLACK_BOX, JOINT, RATE, RLS_SCA, SCA, SEPARATE
 from .users import (
@@ -53,14 +52,8 @@ def curves(cfg, trained, value):
 @chains.figure
 def draw(results, figure):
     """Known channels dashed."""
-    figure.set_size_inches(4.6, 4.2)
-    axes = figure.subplots()
     shown = (JOINT, SEPARATE, AWARE, RLS_SCA, BLACK_BOX)
-    draw_lines(axes, results, RATE, {c: c for c in shown})
-    draw_lines(axes, results, RATE, {SCA: SCA}, "--", len(shown))
-    axes.set(xlabel=results.experiment.x_label, ylabel="sum rate [bit/s/Hz]")
-    axes.set_title(results.experiment.title, fontsize=8)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    common.draw_rates(results, figure, shown, {SCA: SCA})
 
 
 def lead_of_16(results) -> Value:

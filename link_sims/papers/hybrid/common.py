@@ -5,6 +5,7 @@ import sionna_irs as irs
 from link_sims import measured, tf
 from link_sims.fields import check_order
 
+from ...results.plotting import COLORS, MARKERS, draw_lines
 from ...training import training as trainer
 
 RATE, ERROR, TRAINING_RATE = "rate", "nmse", "training rate"
@@ -288,3 +289,27 @@ def above(better, worse, *points, at="at {:g} dB"):
         )
         for x in points
     }
+
+
+def line(results, metric, curve):
+    """(xs, values) of a curve."""
+    xs = results.points(metric, curve)
+    return xs, [results.value(metric, curve, x) for x in xs]
+
+
+def styles(curves):
+    """(curve, how to plot it) in the order of colours and markers."""
+    for color, marker, curve in zip(COLORS, MARKERS, curves, strict=False):
+        yield curve, {"color": color, "marker": marker, "markerfacecolor": "none", "label": curve}
+
+
+def draw_rates(results, figure, solid, dashed, size=(4.6, 4.2), ncols=3):
+    """Axes with the rates of curves, and those of others {curve: label} dashed."""
+    figure.set_size_inches(*size)
+    axes = figure.subplots()
+    draw_lines(axes, results, RATE, {c: c for c in solid})
+    draw_lines(axes, results, RATE, dashed, "--", len(solid))
+    axes.set(xlabel=results.experiment.x_label, ylabel="sum rate [bit/s/Hz]")
+    axes.set_title(results.experiment.title, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=ncols, frameon=False)
+    return axes

@@ -10,7 +10,6 @@ import link_sims
 import sionna_irs as irs
 from link_sims import measured, tf
 
-from ...results.plotting import COLORS, MARKERS
 from ...training import training as trainer
 from . import common
 from .common import JOINT, KNOWN, RLS_SCA
@@ -162,11 +161,10 @@ def draw(results, figure):
     figure.set_size_inches(8.4, 3.2)
     panels = figure.subplots(1, len(PANELS))
     for axes, (metric, (label, curves)) in zip(panels, PANELS.items(), strict=True):
-        for color, marker, curve in zip(COLORS, MARKERS, curves, strict=False):
+        for curve, style in common.styles(curves):
             xs = results.points(metric, curve)
-            shares = [share(results, metric, curve, x) for x in xs]
-            axes.plot(xs, shares, color=color, marker=marker, markerfacecolor="none", label=curve)
-            axes.plot(curves[curve].keys(), curves[curve].values(), "x", color=color)
+            axes.plot(xs, [share(results, metric, curve, x) for x in xs], **style)
+            axes.plot(curves[curve].keys(), curves[curve].values(), "x", color=style["color"])
         axes.plot([], [], "kx", label="published")
         axes.set(xlabel=label, ylabel="share of the reference [%]")
         axes.legend(frameon=False)

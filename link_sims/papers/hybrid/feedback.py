@@ -11,7 +11,6 @@ import link_sims
 import sionna_irs as irs
 from link_sims import measured, tf
 
-from ...results.plotting import draw_lines
 from ...training import training as trainer
 from . import common
 from .common import RATE, RLS_SCA
@@ -148,16 +147,10 @@ def curves(cfg, trained, num_bits):
 @feedback.figure
 def draw(results, figure):
     """Rates above the bits."""
-    figure.set_size_inches(4.6, 4.2)
-    axes = figure.subplots()
     shown = (JOINT, SEPARATE, LMMSE_TRANSFORM, TRANSFORM, PATHS)
-    draw_lines(axes, results, RATE, {c: c for c in shown}, "-")
-    draw_lines(axes, results, RATE, {RLS_SCA: "RLS, SCA, unlimited feedback"}, "--", len(shown))
+    axes = common.draw_rates(results, figure, shown, {RLS_SCA: "RLS, SCA, unlimited feedback"})
     axes.set_xscale("log", base=2)
     axes.set_xticks(results.points(RATE, RLS_SCA), results.points(RATE, RLS_SCA))
-    axes.set(xlabel=results.experiment.x_label, ylabel="sum rate [bit/s/Hz]")
-    axes.set_title(results.experiment.title, fontsize=8)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
 
 
 def fewer(few, other, many):

@@ -6,7 +6,7 @@ import link_sims
 import sionna_irs as irs
 from link_sims import measured, tf
 
-from ...results.plotting import COLORS, MARKERS, draw_lines
+from ...results.plotting import draw_lines
 from ...training import training as trainer
 from . import common
 
@@ -258,12 +258,12 @@ def draw(results, figure):
     figure.set_size_inches(7.2, 3.6)
     left, right = figure.subplots(1, 2)
     shown = (ONLINE, OFFLINE, FIXED, SSCA)
-    for color, marker, curve in zip(COLORS, MARKERS, shown, strict=False):
+    for curve, style in common.styles(shown):
         units = results.units[FRAMES, curve]
         rates = [[rate / count for rate, count in units[x]] for x in sorted(units)]
         means = [sum(r) / len(r) for r in rates]
-        left.plot(sorted(units), means, color=color, marker=marker, markerfacecolor="none")
-        left.plot(sorted(units), rates, ".", color=color, markersize=3)
+        left.plot(sorted(units), means, **style)
+        left.plot(sorted(units), rates, ".", color=style["color"], markersize=3)
     draw_lines(right, results, common.RATE, {curve: curve for curve in shown})
     draw_lines(right, results, common.RATE, {c: c for c in (BOX, STEERED, INFORMED)}, "--",
                len(shown))  # fmt: skip

@@ -3,7 +3,6 @@
 import link_sims
 from link_sims import measured
 
-from ...results.plotting import COLORS, MARKERS
 from . import common
 from . import cost as hybrid_cost
 
@@ -67,10 +66,8 @@ def draw(results, figure):
     labels = {BITS: "frames in a superframe", PRODUCTS: "chains of the base station"}
     for axes, (metric, label) in zip(panels, labels.items(), strict=True):
         curves = [c for m, c in results.curves(metric)]
-        for color, marker, curve in zip(COLORS, MARKERS, curves, strict=False):
-            xs = results.points(metric, curve)
-            ys = [results.value(metric, curve, x) for x in xs]
-            axes.plot(xs, ys, color=color, marker=marker, markerfacecolor="none", label=curve)
+        for curve, style in common.styles(curves):
+            axes.plot(*common.line(results, metric, curve), **style)
         axes.set(xlabel=label, ylabel=results.experiment.metric(metric).label, yscale="log")
         axes.legend(frameon=False, fontsize=7)
     figure.suptitle(results.experiment.title, fontsize=8)

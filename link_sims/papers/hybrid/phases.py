@@ -4,7 +4,6 @@ import link_sims
 import sionna_irs as irs
 from link_sims import measured, tf
 
-from ...results.plotting import COLORS, MARKERS, draw_lines
 from ...training import training as trainer
 from . import common
 
@@ -172,12 +171,10 @@ def draw_share(results, figure):
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
     shown = (*map(of_bits, BITS), TUNED, SSCA)
-    xs = results.points(common.RATE, EXACT)
-    for color, marker, curve in zip(COLORS, MARKERS, shown, strict=False):
-        rates, whole = ([results.value(common.RATE, c, x) for x in xs] for c in (curve, EXACT))
-        style = "--" if curve in (TUNED, SSCA) else "-"
+    for curve, style in common.styles(shown):
+        (xs, rates), (_, whole) = (common.line(results, common.RATE, c) for c in (curve, EXACT))
         share = [100 * a / b for a, b in zip(rates, whole, strict=True)]
-        axes.plot(xs, share, style, color=color, marker=marker, markerfacecolor="none", label=curve)
+        axes.plot(xs, share, "--" if curve in (TUNED, SSCA) else "-", **style)
     axes.set(xlabel="SNR [dB]", ylabel="sum rate [% of exact phases]")
     axes.set_title(results.experiment.title, fontsize=8)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
@@ -186,14 +183,8 @@ def draw_share(results, figure):
 @steered.figure
 def draw(results, figure):
     """Resolutions as lines."""
-    figure.set_size_inches(4.6, 4.2)
-    axes = figure.subplots()
-    bits = {of_bits(bits): of_bits(bits) for bits in (*BITS, None)}
-    draw_lines(axes, results, common.RATE, bits)
-    draw_lines(axes, results, common.RATE, {RANDOM: RANDOM}, "--", first=len(bits))
-    axes.set(xlabel="SNR [dB]", ylabel="sum rate [bit/s/Hz]")
-    axes.set_title(results.experiment.title, fontsize=8)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    shown = [of_bits(bits) for bits in (*BITS, None)]
+    common.draw_rates(results, figure, shown, {RANDOM: RANDOM}, ncols=4)
 
 
 def times(a, b, low, high):

@@ -3,7 +3,6 @@
 import link_sims
 from link_sims.fields import check_shipped
 
-from ...results.plotting import draw_lines
 from . import common
 from .common import AWARE, BLACK_BOX, JOINT, KNOWN, RLS_SCA, RLS_ZF, SCA, SEPARATE, SHRUNK_SCA
 
@@ -58,15 +57,8 @@ def curves(cfg, trained):
 @rates.figure
 def draw(results, figure):
     """Known channels above, estimated channels below."""
-    figure.set_size_inches(4.6, 4.8)
-    axes = figure.subplots()
-    known = {SCA: SCA, KNOWN: KNOWN}
     shown = (JOINT, SEPARATE, AWARE, SHRUNK_SCA, RLS_SCA, BLACK_BOX, RLS_ZF)
-    draw_lines(axes, results, common.RATE, {c: c for c in shown}, "-")
-    draw_lines(axes, results, common.RATE, known, "--", first=len(shown))
-    axes.set(xlabel="SNR [dB]", ylabel="sum rate [bit/s/Hz]")
-    axes.set_title(results.experiment.title, fontsize=8)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    common.draw_rates(results, figure, shown, {SCA: SCA, KNOWN: KNOWN}, size=(4.6, 4.8))
 
 
 PAPER = "mixed-timescale paper, Fig. 10; expectations by SNR set from the first run"

@@ -8,7 +8,6 @@ import link_sims
 import sionna_irs as irs
 from link_sims import measured, tf
 
-from ...results.plotting import COLORS, MARKERS
 from . import common
 from . import hybrid_numpy as plain
 
@@ -142,10 +141,8 @@ def draw(results, figure):
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
     shown = (PLAIN, SCA_50, SCA_10, UNFOLDED, COLLAPSED, BLACK_BOX)
-    for color, marker, curve in zip(COLORS, MARKERS, shown, strict=False):
-        xs = results.points(TIME, curve)
-        ys = [results.value(TIME, curve, x) for x in xs]
-        axes.plot(xs, ys, color=color, marker=marker, markerfacecolor="none", label=curve)
+    for curve, style in common.styles(shown):
+        axes.plot(*common.line(results, TIME, curve), **style)
     axes.set(xlabel=results.experiment.x_label, ylabel="CPU time of a channel [ms]")
     axes.set(xscale="log", yscale="log")
     axes.set_xticks(results.config.batches, map(str, results.config.batches))

@@ -7,7 +7,6 @@ import sionna_irs as irs
 from link_sims import measured, tf
 from link_sims.results.claims import Value
 
-from ...results.plotting import COLORS, MARKERS
 from . import common
 from .common import BLACK_BOX, JOINT, RATE, RLS_SCA
 from .users import SizesConfig, apart, sizes_of
@@ -92,12 +91,11 @@ def draw(results, figure):
     """Shares of RLS and SCA."""
     figure.set_size_inches(4.6, 3.8)
     axes = figure.subplots()
-    for color, marker, curve in zip(COLORS, MARKERS, (JOINT, BLACK_BOX), strict=False):
+    for curve, style in common.styles((JOINT, BLACK_BOX)):
         xs = results.points(RATE, curve)
-        shares = [share(results, curve, x) for x in xs]
-        axes.plot(xs, shares, color=color, marker=marker, markerfacecolor="none", label=curve)
-        axes.plot(*zip(*PUBLISHED[curve].items(), strict=True), ":", color=color, marker="x",
-                  label=f"{curve}, published")  # fmt: skip
+        axes.plot(xs, [share(results, curve, x) for x in xs], **style)
+        axes.plot(*zip(*PUBLISHED[curve].items(), strict=True), ":", color=style["color"],
+                  marker="x", label=f"{curve}, published")  # fmt: skip
     axes.set(xlabel=results.experiment.x_label, ylabel=f"share of {RLS_SCA} [%]", xscale="log")
     axes.set_title(results.experiment.title, fontsize=8)
     axes.legend(frameon=False)

@@ -2,7 +2,6 @@
 
 import link_sims
 
-from ...results.plotting import COLORS, MARKERS
 from . import common
 from .common import AWARE, JOINT, ONE_STAGE, RLS_SCA
 from .schemes import SEEDS, above, of_seed, seeded
@@ -51,17 +50,15 @@ def draw(results, figure):
     """Mean over the seeds, and the seeds as points."""
     figure.set_size_inches(4.6, 4.2)
     axes = figure.subplots()
-    for color, marker, curve in zip(
-        COLORS, MARKERS, (JOINT, ONE_STAGE, AWARE, RLS_SCA), strict=False
-    ):
+    for curve, style in common.styles((JOINT, ONE_STAGE, AWARE, RLS_SCA)):
         xs = results.points(common.RATE, of_seed(curve, 0))
         values = [
             [results.value(common.RATE, of_seed(curve, i), x) for i in range(SEEDS)] for x in xs
         ]
         means = [sum(v) / SEEDS for v in values]
-        axes.plot(xs, means, color=color, marker=marker, markerfacecolor="none", label=curve)
+        axes.plot(xs, means, **style)
         for i in range(SEEDS):
-            axes.plot(xs, [v[i] for v in values], ".", color=color, markersize=3)
+            axes.plot(xs, [v[i] for v in values], ".", color=style["color"], markersize=3)
     axes.set(xlabel=results.experiment.x_label, ylabel="sum rate [bit/s/Hz]")
     axes.set_title(results.experiment.title, fontsize=8)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)

@@ -118,8 +118,7 @@ def draw(results, figure):
     draw_lines(left, results, common.RATE, {c: labels.get(c, c) for c in shown})
     left.set(xlabel="SNR [dB]", ylabel="sum rate [bit/s/Hz]")
     for curve, shift in ((BEFORE, 0), (AFTER, results.config.num_steps)):
-        xs = results.points(common.TRAINING_RATE, curve)
-        rates = [results.value(common.TRAINING_RATE, curve, x) for x in xs]
+        xs, rates = common.line(results, common.TRAINING_RATE, curve)
         right.plot([x + shift for x in xs], rates, color=COLORS[0], alpha=0.25)
         # Means of five windows: the SNRs of a window differ much.
         means = [sum(rates[i : i + 5]) / 5 for i in range(0, len(rates) - 4, 5)]
