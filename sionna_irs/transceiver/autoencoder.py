@@ -172,6 +172,12 @@ class SurfaceAutoencoder(LinkLayer):
                 f"surface_input = 'cascaded_csi' with hops = {hops}; a hop to 'rx' from every "
                 "surface is needed"
             )
+        for name, surface in self.channel.surfaces.items():
+            if not surface.diagonal:
+                raise ValueError(
+                    f"channel has the {type(surface).__name__} {name!r}; surfaces whose elements "
+                    "are not connected are needed"
+                )
         noise = self.surface_noise_power
         if not noise >= 0:
             raise ValueError(f"surface_noise_power = {noise}; at least 0 is needed")

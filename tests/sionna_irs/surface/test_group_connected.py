@@ -272,3 +272,11 @@ def test_wrong_arguments():
     with pytest.raises(ValueError, match="the design has shape"):
         surface.respond(np.zeros([2, 5]))
     assert irs.AlignedPhases()(cascade)["s1"].shape == (2, 6)
+
+
+def test_learned_links_say_that_they_need_diagonal_surfaces():
+    panel, base = irs.ULA(4), irs.ULA(2)
+    hops = {"tx>s1": irs.RayleighHop(base, panel), "s1>rx": irs.RayleighHop(panel, base)}
+    channel = irs.SurfaceChannel(hops, {"s1": irs.GroupConnected(panel, 2)})
+    with pytest.raises(ValueError, match="channel has the GroupConnected 's1'"):
+        irs.SurfaceAutoencoder(channel, 4)
