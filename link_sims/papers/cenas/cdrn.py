@@ -1,6 +1,9 @@
 """The baseline network: a reduced CDRN, trained over all SNRs without being told which."""
 
 import link_sims
+import sionna_irs as irs
+from link_sims import measured
+from link_sims.training import training as trainer
 
 from ..cascade import nmse_step, references, scene
 from .common import (
@@ -42,8 +45,6 @@ cdrn = link_sims.Experiment(
 
 def denoiser_of(cfg):
     """The shipped denoiser, or one to be trained."""
-    import sionna_irs as irs
-
     if not cfg.retrain:
         return irs.weights.load(CDRN_SMALL, precision=cfg.precision)
     network = irs.CDRN(cfg.num_blocks, cfg.num_layers, cfg.num_filters)
@@ -53,8 +54,6 @@ def denoiser_of(cfg):
 @cdrn.recursion("training", length="training_steps", record_every=100)
 def training(cfg, seed):
     """Train on fresh draws at SNRs uniform over the sweep."""
-    from link_sims.training import training as trainer
-
     return trainer.training(
         denoiser_of(cfg),
         trainer.cosine_adam(cfg.peak_rate, cfg.num_steps),
@@ -65,8 +64,6 @@ def training(cfg, seed):
 @cdrn.ship(CDRN_SMALL)
 def shipped(cfg, trained):
     """The denoiser with its final weights."""
-    from link_sims.training import training as trainer
-
     denoiser = denoiser_of(cfg)
     return trainer.assign(denoiser, trained["training"][0]) if cfg.retrain else denoiser
 
@@ -74,8 +71,6 @@ def shipped(cfg, trained):
 @cdrn.sweep(x="snr_db")
 def curves(cfg, trained):
     """Squared errors on the same pilots."""
-    import sionna_irs as irs
-
     channel, pilots = scene(cfg)
     estimators = references(pilots, channel.statistics)
     estimators[CDRN] = irs.LearnedEstimator(pilots, shipped(cfg, trained))
@@ -83,9 +78,12 @@ def curves(cfg, trained):
     return nmse_step(channel, pilots, estimators)
 
 
-cdrn.claim(
-    "CDRN crosses the conventional methods near 15 dB: there it is no better than LS",
-    source="CENAS Fig. 7a; the bound is 1.28 dB under LS there",
+cdrn.published(
+    "CENAS Fig. 7a; the bound is 1.28 dB under LS there",
+    {
+        "CDRN crosses the conventional methods near 15 dB: there it is no better than LS": (
+            measured.paired("nmse", "LS", CDRN, x=15).less()
+        )
+    },
     expect="open",
-    check=lambda r: r.paired("nmse", "LS", CDRN, x=15).less(),
 )

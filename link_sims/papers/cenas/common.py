@@ -1,7 +1,13 @@
 """What the experiments on learned estimators share: networks, their training, the curves."""
 
-import link_sims
+import numpy as np
 
+import link_sims
+import sionna_irs as irs
+from link_sims import tf
+from link_sims.training import training as trainer
+
+from ...results.claims import Paired
 from ..cascade import CascadeConfig, references, scene
 
 __all__ = [
@@ -12,10 +18,12 @@ __all__ = [
     "FORM_X",
     "HELD_OUT",
     "LEARNED",
+    "OURS",
     "SNR_DB",
     "TRAINING_METRICS",
     "TrainedConfig",
     "all_estimators",
+    "at_the_end",
     "calibrate",
     "denoising_loss",
     "fixed_snr_training",
@@ -25,6 +33,7 @@ __all__ = [
 ]
 
 SNR_DB = [-15, -10, -5, 0, 5, 10, 15, 20]
+OURS = "this package; set from the cpu profile, 2026-11"
 # The curves of the network for all SNRs and of the baseline, and the names of their weights.
 LEARNED, CDRN = "CENAS", "CDRN, reduced"
 ALL_SNR, CDRN_SMALL = "cenas-all-snr", "cenas-cdrn-small"
@@ -57,10 +66,13 @@ class TrainedConfig(CascadeConfig):
         return self.num_steps if self.retrain else 0
 
 
+def at_the_end(results, metric, a, b) -> Paired:
+    """Two trainings or searches after their last step, on the same draws."""
+    return results.paired(metric, a, b, x=results.config.num_steps)
+
+
 def all_estimators(pilots, statistics):
     """The references, and the shipped network for all SNRs."""
-    import sionna_irs as irs
-
     learned = irs.LearnedEstimator.from_pretrained(
         ALL_SNR, pilots, "trained", precision=pilots.precision
     )
@@ -69,18 +81,12 @@ def all_estimators(pilots, statistics):
 
 def new_denoiser(statistics, cells=FORM_X, snr_input=True, output="wiener", **style):
     """A denoiser around a network of cells, with fresh weights."""
-    import sionna_irs as irs
-
     network = irs.CellNetwork(irs.Genotype(cells), num_channels=2 + snr_input, **style)
     return irs.Denoiser(network, output, entry_power=statistics.rho_c)
 
 
 def calibrate(denoiser, channel, seed, num_samples=256):
     """Measure the error of a trained denoiser on channels of their own stream."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     irs.random.reset(irs.random.stream_key(seed, CALIBRATION))
     u = channel.draw(num_samples).cascaded()
     denoiser.calibrate(u, irs.random.complex_normal(tf.shape(u), u.dtype))
@@ -88,15 +94,11 @@ def calibrate(denoiser, channel, seed, num_samples=256):
 
 def parameter_count(layer):
     """Trainable numbers."""
-    import numpy as np
-
     return int(sum(np.prod(v.shape) for v in layer.trainable_weights))
 
 
 def uniform_snr_db(batch_size):
     """SNRs for training, uniform over the sweep [dB]."""
-    import sionna_irs as irs
-
     return irs.random.uniform([batch_size], low=float(SNR_DB[0]), high=float(SNR_DB[-1]))
 
 
@@ -106,10 +108,6 @@ def denoising_loss(channel, batch_size, draw_snr_db, num_patterns, name="network
     The weight makes all SNRs count alike. Least-squares estimates are drawn as U + E, which has
     the distribution of the pilots' path at a fraction of its cost.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     rho = channel.statistics.rho_c
 
     def loss(call, t):
@@ -133,11 +131,6 @@ def fixed_snr_training(cfg, denoiser, name, every):
     The held-out draws have a key of their own, the same for every network and seed, so that
     networks are compared on the same channels; nothing is selected by them.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-
     channel, pilots = scene(cfg)
     least_squares = irs.LSEstimator(pilots)
     bayes = irs.BayesEstimator(pilots, channel.statistics)

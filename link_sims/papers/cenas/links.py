@@ -1,5 +1,8 @@
 """What links over the cascade share: what is known of it, and the pattern made of that."""
 
+import sionna_irs as irs
+from link_sims import tf
+
 __all__ = ["ALIGNED", "ONES", "PERFECT", "RANDOM", "design_of", "knowledge"]
 
 RANDOM, ONES, ALIGNED = "random", "ones", "aligned"
@@ -13,8 +16,6 @@ def knowledge(estimators, u, y, no):
     the variances [S B, K] of what a pattern makes of them: the columns' errors add up, since
     every coefficient has modulus one.
     """
-    import tensorflow as tf
-
     known = {PERFECT: (u, tf.zeros_like(no)[None])}
     known.update({name: estimator(y, no) for name, estimator in estimators.items()})
     estimates, errors = zip(*known.values(), strict=True)
@@ -29,10 +30,6 @@ def design_of(channel, phases):
     ``u`` [B, K, M, N+1] and ``u_hat`` [S B, K, M, N+1] as in :func:`knowledge`; the true channels
     and what the schemes know of them.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     random, ascent = irs.RandomPhases(), irs.CoordinateAscent(num_iter=8)
 
     def control_of(u, u_hat, num_schemes):
