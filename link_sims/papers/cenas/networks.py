@@ -5,12 +5,17 @@ from typing import Annotated
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import measured
+from link_sims.training import training as trainer
 
+from ...results.plotting import COLORS, error_bar, shown_value
 from ..cascade import closed_forms_over_snr, nmse_step, references, scene
 from .common import (
     HELD_OUT,
     TRAINING_METRICS,
     TrainedConfig,
+    at_the_end,
     fixed_snr_training,
     new_denoiser,
     parameter_count,
@@ -101,8 +106,6 @@ def declare(name):
     @networks.ship(weights_of(name))
     def shipped(cfg, trained):
         """The first seed's, not the best one's."""
-        from link_sims.training import training as trainer
-
         return trainer.assign(build(cfg, name), trained[name][0])
 
 
@@ -113,8 +116,6 @@ for _name in NETWORKS:
 @networks.sweep(x="points")
 def curves(cfg, trained):
     """Errors of the four networks and of the references on the same pilots."""
-    import sionna_irs as irs
-
     channel, pilots = scene(cfg)
     estimators = references(pilots, channel.statistics)
     for name in NETWORKS:
@@ -145,51 +146,48 @@ def sizes(cfg):
     return rows
 
 
-def _judge_size(name):
-    *_, published, exact, _ = NETWORKS[name]
-    networks.claim(
-        f"network {name} has {published:.2g} trainable numbers (exactly {exact})",
-        source="CENAS Table I, at the one reading of the width that fits all four",
-        expect="holds",
-        check=lambda r: r.at(PARAMETERS, f"{curve_of(name)}, 48 filters", None).within(exact, 0.5),
-    )
-
-
-def _judge_error(name):
-    *_, error_db = NETWORKS[name]
-    networks.claim(
-        f"network {name} reaches {error_db} dB at 0 dB",
-        source="CENAS Table I (48 filters, 70 epochs; here the width and steps of the profile)",
-        expect="open",
-        check=lambda r: r.at("nmse", curve_of(name), 0).within_db(error_db, 0.05),
-    )
-
-
-for _name in NETWORKS:
-    _judge_size(_name)
-    _judge_error(_name)
-for _worse, _better in (("B", "C"), ("C", "A"), ("A", "D")):
-    networks.claim(
-        f"network {_better} has a smaller error than network {_worse}, over three seeds",
-        source="CENAS Table I",
-        expect="open",
-        check=lambda r, a=_better, b=_worse: r.paired(
-            HELD_OUT, curve_of(a), curve_of(b), x=r.config.num_steps
-        ).less(),
-    )
-networks.claim(
-    "networks B and C are worse than the best linear estimator, at the published errors",
-    source="CENAS Table I against the closed form of full LMMSE, -9.760 dB",
-    expect="holds",
-    check=lambda r: r.at("nmse", "LMMSE, exact", 0).less(10**-0.966),
+networks.published(
+    "CENAS Table I, at the one reading of the width that fits all four",
+    {
+        f"network {name} has {count:.2g} trainable numbers (exactly {exact})": measured.at(
+            PARAMETERS, f"{curve_of(name)}, 48 filters", None
+        ).within(exact, 0.5)
+        for name, (*_, count, exact, _) in NETWORKS.items()
+    },
+)
+networks.published(
+    "CENAS Table I (48 filters, 70 epochs; here the width and steps of the profile)",
+    {
+        f"network {name} reaches {error_db} dB at 0 dB": measured.at(
+            "nmse", curve_of(name), 0
+        ).within_db(error_db, 0.05)
+        for name, (*_, error_db) in NETWORKS.items()
+    },
+    expect="open",
+)
+networks.published(
+    "CENAS Table I",
+    {
+        f"network {better} has a smaller error than network {worse}, over three seeds": (
+            measured.by(at_the_end, HELD_OUT, curve_of(better), curve_of(worse)).less()
+        )
+        for worse, better in (("B", "C"), ("C", "A"), ("A", "D"))
+    },
+    expect="open",
+)
+networks.theory(
+    "CENAS Table I against sionna_irs.lmmse_nmse, full LMMSE: -9.760 dB",
+    {
+        "networks B and C are worse than the best linear estimator, at the published errors": (
+            measured.at("nmse", "LMMSE, exact", 0).less(10**-0.966)
+        )
+    },
 )
 
 
 @networks.figure
 def draw(results, figure):
     """Error against size: trained here, published, and what no network can pass."""
-    from ...results.plotting import COLORS, error_bar, shown_value
-
     cfg, kind = results.config, results.experiment.metric("nmse")
     figure.set_size_inches(3.8, 4.6)
     above, axes = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
