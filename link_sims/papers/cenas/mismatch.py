@@ -15,12 +15,17 @@ import dataclasses
 import math
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import measured, tf
 
+from ...results.intervals import log_ratio
+from ...results.plotting import COLORS, MARKERS
 from ..cascade import CascadeConfig
-from .common import ALL_SNR, LEARNED, SNR_DB, all_estimators
+from .common import ALL_SNR, LEARNED, OURS, SNR_DB, all_estimators
 
 # What differs from the assumed channel.
 CASES = {
@@ -85,10 +90,6 @@ class Truth:
 
 def truth_of(cfg, k_factor=None, gain_db=0.0, turned=False, correlated=False):
     """The channel that is there."""
-    import numpy as np
-
-    import sionna_irs as irs
-
     assumed = assumed_statistics(cfg)
     k_factor = cfg.k_factor if k_factor is None else k_factor
     rho_h = assumed.rho_h * 10 ** (gain_db / 10)
@@ -117,15 +118,11 @@ def truth_of(cfg, k_factor=None, gain_db=0.0, turned=False, correlated=False):
 
 def assumed_statistics(cfg):
     """What the model-based estimators take for true."""
-    import sionna_irs as irs
-
     return irs.CascadedChannel(cfg.num_rx_ant, cfg.num_elements, cfg.k_factor).statistics
 
 
 def uninformed(pilots, statistics):
     """Curve -> estimator that takes the assumed statistics for true."""
-    import sionna_irs as irs
-
     found = all_estimators(pilots, statistics)
     for known, name in (("scalar LMMSE", SCALAR), ("LMMSE", LINEAR), ("Bayes", BAYES)):
         found[name] = found.pop(known)
@@ -138,10 +135,6 @@ def uninformed(pilots, statistics):
 
 def scaled(estimator, denoiser):
     """An estimator behind a gain to the power that it expects, measured as the denoiser does."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     least_squares, statistics = irs.LSEstimator(estimator.pilots), estimator.statistics
     entries = statistics.num_rx_ant * estimator.pilots.num_columns
 
@@ -161,7 +154,6 @@ def turned_back(estimator, turns):
     Noise and white scattering have no direction, so that the turned channel has the statistics
     that the estimator knows.
     """
-    import tensorflow as tf
 
     def estimate(y, no):
         turn = tf.constant(turns[:, None], y.dtype)
@@ -172,24 +164,20 @@ def turned_back(estimator, turns):
 
 def informed(cfg, pilots, truth):
     """Curve -> estimator with the true parameters, and with covariances measured on draws."""
-    import sionna_irs as irs
-
     irs.random.reset(irs.random.stream_key(cfg.seed, MEASURING))
     samples = truth.channel.draw(cfg.measured_draws).cascaded()
-    measured = irs.SampleLMMSEEstimator.from_samples(pilots, samples)
+    sampled = irs.SampleLMMSEEstimator.from_samples(pilots, samples)
     if truth.covariances is not None:
         exact = irs.SampleLMMSEEstimator(pilots, truth.covariances)
-        return {MEASURED: measured, TRUE_LINEAR: exact}
+        return {MEASURED: sampled, TRUE_LINEAR: exact}
     exact = irs.LMMSEEstimator, irs.BayesEstimator
     linear, bayes = (turned_back(e(pilots, truth.statistics), truth.turns) for e in exact)
-    return {MEASURED: measured, TRUE_LINEAR: linear, TRUE_BAYES: bayes}
+    return {MEASURED: sampled, TRUE_LINEAR: linear, TRUE_BAYES: bayes}
 
 
 @mismatch.sweep(x="snr_db")
 def curves(cfg, trained):
     """Squared errors in every case, all estimators on the same pilots."""
-    import sionna_irs as irs
-
     pilots = irs.SurfacePilots(cfg.num_elements, cfg.num_patterns)
     assumed = uninformed(pilots, assumed_statistics(cfg))
     cases = {}
@@ -218,9 +206,6 @@ def reference(results, case):
 @mismatch.figure
 def draw(results, figure):
     """A panel for each case: what each estimator loses to the one that knows the truth."""
-    from ...results.intervals import log_ratio
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(7.2, 7.6)
     panels = figure.subplots(3, 3, sharex=True, sharey=True)
     order = ("LS", SCALAR, LINEAR, BAYES, LEARNED, MEASURED, TRUE_LINEAR, TRUE_BAYES)
@@ -253,45 +238,69 @@ def draw(results, figure):
     figure.suptitle(results.experiment.title, fontsize=8)
 
 
-def _claim(text, expect, case, a, b, snr_db, low_db, high_db):
-    """The NMSE of curve `a` over that of `b` lies between two numbers."""
-    mismatch.claim(
-        f"{case}, {snr_db} dB: {text}",
-        source="comparison of this package, the same pilots",
-        expect=expect,
-        check=lambda r: r.paired(case, a, b, x=snr_db).db_between(low_db, high_db),
-    )
-
-
 # The network has learned the model, too. Where it is the better one, at 0 dB without a line of
 # sight or with one from the side, both are worse than an entry-wise filter.
-_EXPECT = {(case, 10): "does-not-hold" for case in CASES} | {
-    ("K = 10, as assumed", 0): "does-not-hold"
-}
-for _case in CASES:
-    for _x in (0, 10):
-        _claim(
-            "the network has a smaller error than Bayes with the assumed parameters",
-            _EXPECT.get((_case, _x), "open"), _case, LEARNED, BAYES, _x, -math.inf, 0,
-        )  # fmt: skip
-        _claim(
-            "measured covariances lose less than 0.05 dB to the true ones",
-            "holds", _case, MEASURED, TRUE_LINEAR, _x, -0.05, 0.05,
-        )  # fmt: skip
-for _case in ("K = 0", "K = 1", "line of sight from the side"):
-    for _curve in (BAYES, LEARNED):
-        _claim(
-            f"measured covariances beat {_curve} by more than 1 dB",
-            "holds", _case, _curve, MEASURED, 0, 1, math.inf,
-        )  # fmt: skip
-for _case in ("K = 0", "line of sight from the side"):
-    for _curve in (BAYES, LEARNED):
-        _claim(
-            f"{_curve} is worse than LS", "holds", _case, _curve, "LS", 10, 1, math.inf
-        )  # fmt: skip
-for _case in ("cascade 6 dB weaker", "cascade 6 dB stronger"):
-    for _curve, _scaled in ((BAYES, SCALED_BAYES), (LEARNED, SCALED)):
-        _claim(
-            f"{_curve} gains more than 0.5 dB when the power is measured",
-            "holds", _case, _curve, _scaled, -10, 0.5, math.inf,
-        )  # fmt: skip
+mismatch.ours(
+    OURS,
+    {
+        f"{case}, {x} dB: the network has a smaller error than Bayes with the assumed parameters": (
+            measured.paired(case, LEARNED, BAYES, x=x).db_between(-math.inf, 0)
+        )
+        for x, cases in (
+            (0, ("K = 10, as assumed",)),
+            (10, (case for case in CASES if case not in ("K = 1", "K = 3"))),
+        )
+        for case in cases
+    },
+    expect="does-not-hold",
+)
+mismatch.ours(
+    OURS,
+    {
+        f"{case}, 0 dB: the network has a smaller error than Bayes with the assumed parameters": (
+            measured.paired(case, LEARNED, BAYES, x=0).db_between(-math.inf, 0)
+        )
+        for case in ("K = 0", "line of sight from the side")
+    },
+    expect="open",
+)
+mismatch.ours(
+    OURS,
+    {
+        f"{case}, {x} dB: measured covariances lose less than 0.05 dB to the true ones": (
+            measured.paired(case, MEASURED, TRUE_LINEAR, x=x).db_between(-0.05, 0.05)
+        )
+        for case in ("K = 0", "K = 30", "line of sight from the side", "correlated scattering")
+        for x in (0, 10)
+    },
+)
+mismatch.ours(
+    OURS,
+    {
+        f"{case}, 0 dB: measured covariances beat {curve} by more than 1 dB": (
+            measured.paired(case, curve, MEASURED, x=0).db_between(1, math.inf)
+        )
+        for case in ("K = 0", "K = 1", "line of sight from the side")
+        for curve in (BAYES, LEARNED)
+    },
+)
+mismatch.ours(
+    OURS,
+    {
+        f"{case}, 10 dB: {curve} is worse than LS": (
+            measured.paired(case, curve, "LS", x=10).db_between(1, math.inf)
+        )
+        for case in ("K = 0", "line of sight from the side")
+        for curve in (BAYES, LEARNED)
+    },
+)
+mismatch.ours(
+    OURS,
+    {
+        f"{case}, -10 dB: {curve} gains more than 0.5 dB when the power is measured": (
+            measured.paired(case, curve, with_power, x=-10).db_between(0.5, math.inf)
+        )
+        for case in ("cascade 6 dB weaker", "cascade 6 dB stronger")
+        for curve, with_power in ((BAYES, SCALED_BAYES), (LEARNED, SCALED))
+    },
+)
