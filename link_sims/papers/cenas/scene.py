@@ -7,19 +7,27 @@ is along the elements, and an estimator that knows the form of the channel gains
 over least squares: the error of the peak of a periodogram is 2 sigma^2 in all, not MN sigma^2.
 """
 
+import dataclasses
 import math
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import measured, tf
+from link_sims.training import training as trainer
 
+from ...results.claims import Verdict
+from ...results.plotting import COLORS, MARKERS, error_bar, shown_value
 from ..cascade import nmse_step
 from ..scene.common import draw_outline
 from .common import (
     ALL_SNR,
     HELD_OUT,
     LEARNED,
+    OURS,
     SNR_DB,
     TRAINING_METRICS,
     denoising_loss,
@@ -92,8 +100,6 @@ traced = link_sims.Experiment(
 
 def cascade(cfg, part):
     """The channel of one part of the streets."""
-    import sionna_irs as irs
-
     return irs.SceneCascade(
         part, cfg.num_rx_ant, cfg.num_elements, carrier_frequency=cfg.carrier_frequency_hz,
         spacing=cfg.spacing_m, num_paths=cfg.num_paths,
@@ -102,15 +108,11 @@ def cascade(cfg, part):
 
 def statistics_of(cfg):
     """Of the statistical channel of the same size; the ray-traced set has its mean power."""
-    import sionna_irs as irs
-
     return irs.CascadedChannel(cfg.num_rx_ant, cfg.num_elements, direct=False).statistics
 
 
 def build(cfg, name):
     """A network with fresh weights: the cells, or the baseline with about as many weights."""
-    import sionna_irs as irs
-
     statistics = statistics_of(cfg)
     if name == CDRN:
         network = irs.CDRN(num_blocks=1, num_layers=9, num_filters=cfg.num_filters)
@@ -123,11 +125,6 @@ def declare(name):
 
     @traced.recursion(name, length="num_steps", record_every=EVERY)
     def train(cfg, seed):
-        import tensorflow as tf
-
-        import sionna_irs as irs
-        from link_sims.training import training as trainer
-
         channel, watched = cascade(cfg, "train"), cascade(cfg, "validation")
         channel.statistics = statistics_of(cfg)  # gives the loss its scale
         pilots = pilots_of(cfg)
@@ -156,8 +153,6 @@ for _name in (LEARNED, CDRN):
 
 def pilots_of(cfg):
     """Pilots without a column for a direct path."""
-    import sionna_irs as irs
-
     return irs.SurfacePilots(cfg.num_elements, cfg.num_patterns, direct=False)
 
 
@@ -167,11 +162,6 @@ def joint_lmmse(pilots, samples):
     With one matrix G of rank one that is the covariance of the whole cascade, and this the best
     linear estimator.
     """
-    import numpy as np
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     power = np.mean(np.abs(samples) ** 2)
     rows = np.einsum("smn,skn->mk", samples, samples.conj()) / samples[..., 0, :].size
     columns = np.einsum("smn,smk->nk", samples, samples.conj()) / samples[..., 0].size
@@ -193,18 +183,10 @@ def joint_lmmse(pilots, samples):
 
 def estimators_of(cfg, trained):
     """Curve -> estimator; what is measured is measured on the training positions."""
-    import dataclasses
-
-    import numpy as np
-
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
-    from sionna_irs.estimation.rank_one import RankOneEstimator
-
     pilots, samples = pilots_of(cfg), cascade(cfg, "train").samples.numpy()
     model = statistics_of(cfg)
     power = float(np.mean(np.abs(samples) ** 2))
-    measured = dataclasses.replace(model, rho_h=power / model.rho_g)
+    powered = dataclasses.replace(model, rho_h=power / model.rho_g)
     networks = {
         name: irs.LearnedEstimator(
             pilots, trainer.assign(build(cfg, name), trained[name][0])
@@ -213,15 +195,15 @@ def estimators_of(cfg, trained):
     }  # fmt: skip
     return {
         "LS": irs.LSEstimator(pilots),
-        SCALAR: irs.ScalarLMMSEEstimator(pilots, measured),
+        SCALAR: irs.ScalarLMMSEEstimator(pilots, powered),
         LMMSE: irs.SampleLMMSEEstimator.from_samples(pilots, samples),
         JOINT: joint_lmmse(pilots, samples),
-        BAYES: irs.BayesEstimator(pilots, measured),
+        BAYES: irs.BayesEstimator(pilots, powered),
         UNTOUCHED: irs.LearnedEstimator.from_pretrained(
             ALL_SNR, pilots, "trained", precision=cfg.precision
         ),
         **networks,
-        RANK_ONE: RankOneEstimator(pilots),
+        RANK_ONE: irs.RankOneEstimator(pilots),
     }
 
 
@@ -254,8 +236,6 @@ def parameters(cfg):
 @traced.figure
 def draw(results, figure):
     """The set from above, the training, and the curves."""
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(7.2, 4.6)
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.5), height_ratios=(1.7, 1))
     plan, course = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[1, 0])
@@ -285,8 +265,6 @@ def draw(results, figure):
 
 def draw_curves(axes, results, metric, styles):
     """Values with intervals."""
-    from ...results.plotting import error_bar, shown_value
-
     kind = results.experiment.metric(metric)
     for curve, (color, marker) in styles.items():
         points = results.points(metric, curve)
@@ -299,55 +277,80 @@ def draw_curves(axes, results, metric, styles):
         )  # fmt: skip
 
 
-def _claim(text, source, expect, a, b, x, low_db, high_db):
-    """The NMSE of curve `a` over that of `b` lies between two numbers."""
-    traced.claim(
-        f"{text} at {x} dB",
-        source=source,
-        expect=expect,
-        check=lambda r: r.paired("nmse", a, b, x=x).db_between(low_db, high_db),
-    )
+def peak_error(results, x) -> Verdict:
+    """That of the periodogram's peak, over that of least squares: 2/(MN), within 10 %."""
+    size = results.config.num_rx_ant * results.config.num_elements
+    return results.paired("nmse", RANK_ONE, "LS", x=x).ratio_between(1.8 / size, 2.2 / size)
 
 
-_PUBLISHED, _OWN = "CENAS Fig. 10", "comparison of this package, one training of each network"
-traced.claim(
-    "least squares is like noise at -15 dB: an error larger than the channel",
-    source=_PUBLISHED,
-    expect="holds",
-    check=lambda r: r.at("nmse", "LS", -15).greater(1),
+traced.published(
+    "CENAS Fig. 10",
+    {
+        "least squares is like noise at -15 dB: an error larger than the channel": (
+            measured.at("nmse", "LS", -15).greater(1)
+        )
+    },
 )
-for _x in SNR_DB:
-    _low = (-math.inf, 0)
-    _claim("scalar LMMSE is below LS", _PUBLISHED, "holds", SCALAR, "LS", _x, *_low)
-    _claim("CENAS is below CDRN", _PUBLISHED, "holds", LEARNED, CDRN, _x, *_low)
-    _claim(
-        "CDRN is below scalar LMMSE",
-        _PUBLISHED, "holds" if _x >= -5 else "open", CDRN, SCALAR, _x, *_low,
-    )  # fmt: skip
-    _claim("CENAS is below scalar LMMSE", _PUBLISHED, "holds", LEARNED, SCALAR, _x, *_low)
-    _claim(
-        "CENAS is below the LMMSE that knows the antennas' covariance",
-        _PUBLISHED, "open", LEARNED, LMMSE, _x, *_low,
-    )  # fmt: skip
-    _claim(
-        "covariances of the elements lower the error of LMMSE by less than 0.5 dB",
-        _OWN, "holds", LMMSE, JOINT, _x, -0.5, 0.5,
-    )  # fmt: skip
-    _claim(
-        "the peak of the periodogram is more than 10 dB below LMMSE",
-        "it knows that one path is one wave", "holds", RANK_ONE, LMMSE, _x, -math.inf, -10,
-    )  # fmt: skip
-for _x in (0, 10, 20):
-    traced.claim(
-        f"its error at {_x} dB is 2/(MN) of that of LS, within 10 %",
-        source="four real numbers out of 2MN",
-        expect="holds",
-        check=lambda r, x=_x: r.paired("nmse", RANK_ONE, "LS", x=x).ratio_between(
-            *(share / (r.config.num_rx_ant * r.config.num_elements) for share in (1.8, 2.2))
-        ),
-    )
-for _curve in (BAYES, UNTOUCHED):
-    _claim(
-        f"{_curve}, is more than 10 dB above LMMSE: K is not 10 here",
-        _OWN, "holds", _curve, LMMSE, 10, 10, math.inf,
-    )  # fmt: skip
+# The ends of the sweep and its middle.
+traced.published(
+    "CENAS Fig. 10",
+    {
+        f"{text} at {x} dB": measured.paired("nmse", a, b, x=x).db_between(-math.inf, 0)
+        for text, a, b, points in (
+            ("scalar LMMSE is below LS", SCALAR, "LS", (-15, 0, 20)),
+            ("CENAS is below CDRN", LEARNED, CDRN, (-15, 0, 20)),
+            ("CDRN is below scalar LMMSE", CDRN, SCALAR, (-5, 0, 20)),
+            ("CENAS is below scalar LMMSE", LEARNED, SCALAR, (-15, 0, 20)),
+        )
+        for x in points
+    },
+)
+traced.published(
+    "CENAS Fig. 10",
+    {
+        f"{text} at {x} dB": measured.paired("nmse", a, b, x=x).db_between(-math.inf, 0)
+        for text, a, b, points in (
+            ("CDRN is below scalar LMMSE", CDRN, SCALAR, (-15, -10)),
+            (
+                "CENAS is below the LMMSE that knows the antennas' covariance",
+                LEARNED, LMMSE, SNR_DB,
+            ),
+        )
+        for x in points
+    },
+    expect="open",
+)  # fmt: skip
+traced.ours(
+    OURS,
+    {
+        f"{curve}, is more than 10 dB above LMMSE: K is not 10 here at 10 dB": (
+            measured.paired("nmse", curve, LMMSE, x=10).db_between(10, math.inf)
+        )
+        for curve in (BAYES, UNTOUCHED)
+    },
+)
+traced.ours(
+    OURS,
+    {
+        f"covariances of the elements lower the error of LMMSE by less than 0.5 dB at {x} dB": (
+            measured.paired("nmse", LMMSE, JOINT, x=x).db_between(-0.5, 0.5)
+        )
+        for x in (-15, 20)
+    },
+)
+traced.ours(
+    f"{OURS}: it knows that one path is one wave",
+    {
+        f"the peak of the periodogram is more than 10 dB below LMMSE at {x} dB": (
+            measured.paired("nmse", RANK_ONE, LMMSE, x=x).db_between(-math.inf, -10)
+        )
+        for x in (-15, 20)
+    },
+)
+traced.theory(
+    "four real numbers out of 2MN: sionna_irs.RankOneEstimator",
+    {
+        f"its error at {x} dB is 2/(MN) of that of LS, within 10 %": measured.by(peak_error, x)
+        for x in (0, 20)
+    },
+)
