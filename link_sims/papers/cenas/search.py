@@ -10,9 +10,13 @@ from typing import Annotated
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import measured, tf
 
+from ...results.claims import Paired, Value, Verdict
+from ...results.plotting import COLORS, MARKERS, shown_value
 from ..cascade import CascadeConfig, closed_forms, scene
-from .common import HELD_OUT
+from .common import HELD_OUT, at_the_end
 
 TRUNCATED, DARTS, FIRST = "truncated", "DARTS", "first order"
 WITH, WITHOUT = "with pre-training", "without pre-training"
@@ -95,10 +99,6 @@ search = link_sims.Experiment(
 
 def batches(cfg, seed):
     """draw(split, index) of inputs, labels and scales; unit mean square of each sample's input."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     channel, pilots = scene(cfg)
     least_squares = irs.LSEstimator(pilots)
     no = irs.snr_db_to_no(cfg.snr_db)
@@ -119,21 +119,18 @@ def batches(cfg, seed):
 
 def mean_square(call, batch):
     """Half the mean squared error of the scaled channel."""
-    import tensorflow as tf
-
     x, u, _ = batch
     return 0.5 * tf.reduce_mean(tf.square(call(x) - u))
 
 
 def build(cfg, seed, method, num_pretraining):
     """(search, draw): relaxed network, initial weights and batches are the same for all methods."""
-    import sionna_irs as irs
-    from sionna_irs.search.search import METHODS, ArchitectureSearch
+    from sionna_irs.search.search import METHODS
 
     irs.random.reset(irs.random.stream_key(seed, INITIAL_KEY))
     genotype = irs.Genotype.relaxed(cfg.num_cells, cfg.num_nodes, cfg.operations)
     draw, inner = batches(cfg, seed), METHODS[method]["inner_steps"]
-    found = ArchitectureSearch(
+    found = irs.ArchitectureSearch(
         irs.CellNetwork(genotype, num_filters=cfg.num_filters),
         draw,
         mean_square,
@@ -152,8 +149,6 @@ def build(cfg, seed, method, num_pretraining):
 
 def searching(cfg, seed, method, name, frozen=None):
     """(start, advance) of a recursion, recorded under ``name``; ``frozen`` steps at first."""
-    import tensorflow as tf
-
     frozen = cfg.num_pretraining if frozen is None else frozen
     found, draw = build(cfg, seed, method, frozen)
     updates = BATCHES // found.inner_steps
@@ -197,8 +192,6 @@ def searching(cfg, seed, method, name, frozen=None):
 
 
 def _count(conditions, dtype):
-    import tensorflow as tf
-
     return tf.reduce_sum(tf.cast(conditions, dtype))
 
 
@@ -229,8 +222,6 @@ def exact(cfg):
 @search.figure
 def draw_search(results, figure):
     """Error of the mixed network, and skip connections of every seed."""
-    from ...results.plotting import COLORS, shown_value
-
     kind = results.experiment.metric(HELD_OUT)
     figure.set_size_inches(7.2, 3.4)
     loss, skips = figure.subplots(1, 2)
@@ -272,61 +263,63 @@ def _finish(results, figure, panels):
     figure.suptitle(results.experiment.title, fontsize=8)
 
 
-def _last(results):
-    return results.config.num_steps // EVERY * EVERY
+def settled(results, name) -> Verdict:
+    """No edge of any seed has changed its operation in the last quarter."""
+    late = [
+        changes
+        for x, pairs in results.units[CHANGES, name].items()
+        for changes, _ in pairs
+        if x > 0.75 * results.config.num_steps
+    ]
+    return Verdict(sum(late) == 0 if late else None, f"{sum(late):g} changes")
 
 
-def _judge_settled(name):
-    from ...results.claims import Verdict
-
-    def check(results):
-        """No edge of any seed has changed its operation in the last quarter."""
-        late = [
-            pair
-            for x, pairs in results.units[CHANGES, name].items()
-            for pair in pairs
-            if x > 0.75 * results.config.num_steps
-        ]
-        count = sum(changes for changes, _ in late)
-        return Verdict(count == 0 if late else None, f"{count:g} changes")
-
-    search.claim(
-        f"{name}: no operation changes in the last quarter of the search, in three seeds",
-        source="this package: whether the search has converged",
-        expect="open",
-        check=check,
-    )
+def after_a_third(results) -> Paired:
+    """Errors of truncated back-propagation and of DARTS, a third of the way."""
+    third = max(EVERY, results.config.num_steps // 3 // EVERY * EVERY)
+    return results.paired(HELD_OUT, TRUNCATED, DARTS, x=third)
 
 
-for _method in (FIRST, DARTS, TRUNCATED):
-    _judge_settled(_method)
-search.claim(
-    "the mixed network of truncated back-propagation ends with a smaller error than DARTS'",
-    source="CENAS Fig. 6a, Sec. IV-B",
+def skip_share(results) -> Value:
+    """Skip connections of DARTS at the end, of all edges."""
+    found = results.at(SKIPS, DARTS, results.config.num_steps)
+    edges = results.value(EDGES, "all", None)
+    return Value(found.value / edges, found.low / edges, found.high / edges)
+
+
+search.ours(
+    "this package: whether the search has converged, 2026-11",
+    {
+        f"{name}: no operation changes in the last quarter of the search, in three seeds": (
+            measured.by(settled, name)
+        )
+        for name in (FIRST, DARTS, TRUNCATED)
+    },
     expect="open",
-    check=lambda r: r.paired(HELD_OUT, TRUNCATED, DARTS, x=_last(r)).less(),
 )
-search.claim(
-    "after a third of the steps it has a smaller error than DARTS'",
-    source="CENAS Fig. 6a, Sec. IV-B: faster in the initial stages",
+search.published(
+    "CENAS Fig. 6a, Sec. IV-B; there it is faster in the initial stages",
+    {
+        "the mixed network of truncated back-propagation ends with a smaller error than DARTS'": (
+            measured.by(at_the_end, HELD_OUT, TRUNCATED, DARTS).less()
+        ),
+        "after a third of the steps it has a smaller error than DARTS'": (
+            measured.by(after_a_third).less()
+        ),
+    },
     expect="open",
-    check=lambda r: r.paired(
-        HELD_OUT, TRUNCATED, DARTS, x=max(EVERY, r.config.num_steps // 3 // EVERY * EVERY)
-    ).less(),
 )
-search.claim(
-    "DARTS ends with skip connections on 50 to 70 % of the edges",
-    source="CENAS Fig. 6b, Sec. IV-B: nearly 60 % of all operations",
+search.published(
+    "CENAS Fig. 6b, Sec. IV-B: nearly 60 % of all operations",
+    {
+        "DARTS ends with skip connections on 50 to 70 % of the edges": (
+            measured.by(skip_share).within(0.6, 0.1)
+        ),
+        "DARTS ends with more skip connections than truncated back-propagation": (
+            measured.by(at_the_end, SKIPS, DARTS, TRUNCATED).greater()
+        ),
+    },
     expect="open",
-    check=lambda r: r.at(SKIPS, DARTS, _last(r)).within(
-        0.6 * r.value(EDGES, "all", None), 0.1 * r.value(EDGES, "all", None)
-    ),
-)
-search.claim(
-    "DARTS ends with more skip connections than truncated back-propagation",
-    source="CENAS Fig. 6b",
-    expect="open",
-    check=lambda r: r.paired(SKIPS, DARTS, TRUNCATED, x=_last(r)).greater(),
 )
 
 
@@ -348,8 +341,6 @@ declare(weights, WITHOUT, method=TRUNCATED, frozen=0)
 @weights.figure
 def draw_weights(results, figure):
     """One panel with pre-training, one without."""
-    from ...results.plotting import COLORS, MARKERS
-
     figure.set_size_inches(7.2, 3.2)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, name in zip(panels, (WITH, WITHOUT), strict=True):
@@ -366,19 +357,15 @@ def draw_weights(results, figure):
     _finish(results, figure, panels)
 
 
-def _skip(name):
-    return f"skip, {name}"
-
-
-weights.claim(
-    "without pre-training skip connections have a larger weight than convolutions at the end",
-    source="CENAS Fig. 5 (without pre-training) and Sec. III-E",
+weights.published(
+    "CENAS Fig. 5 and, without pre-training, Sec. III-E",
+    {
+        "without pre-training skip connections have a larger weight than convolutions at the end": (
+            measured.by(at_the_end, WEIGHT, f"skip, {WITHOUT}", f"conv, {WITHOUT}").greater()
+        ),
+        "without pre-training skip connections end with a larger weight than with it": (
+            measured.by(at_the_end, WEIGHT, f"skip, {WITHOUT}", f"skip, {WITH}").greater()
+        ),
+    },
     expect="open",
-    check=lambda r: r.paired(WEIGHT, _skip(WITHOUT), f"conv, {WITHOUT}", x=_last(r)).greater(),
-)
-weights.claim(
-    "without pre-training skip connections end with a larger weight than with it",
-    source="CENAS Fig. 5",
-    expect="open",
-    check=lambda r: r.paired(WEIGHT, _skip(WITHOUT), _skip(WITH), x=_last(r)).greater(),
 )
