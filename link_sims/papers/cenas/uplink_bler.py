@@ -21,6 +21,8 @@ reception, and nothing is left beyond it.
 from typing import Literal
 
 import link_sims
+import sionna_irs as irs
+from link_sims import measured, tf
 from link_sims.fields import check_order
 
 from ..cascade import CascadeConfig, scene
@@ -54,11 +56,8 @@ def link_of(cfg):
 
     The same bits and noise for S schemes: ``h`` and ``h_hat`` are [S B, K, M], ``error`` [S B, K].
     """
-    import tensorflow as tf
     from sionna.phy.fec.ldpc import LDPC5GDecoder, LDPC5GEncoder
     from sionna.phy.mapping import BinarySource, Demapper, Mapper
-
-    import sionna_irs as irs
 
     source, mapper = BinarySource(), Mapper("qam", cfg.num_bits_per_symbol)
     demapper = Demapper("app", "qam", cfg.num_bits_per_symbol)
@@ -116,10 +115,6 @@ def experiment_of(name, title, base, smoke):
     @experiment.sweep(x="snr_db")
     def curves(cfg, trained):
         """Bit and block errors of every scheme on the same draws."""
-        import tensorflow as tf
-
-        import sionna_irs as irs
-
         channel, _ = scene(cfg, num_users=cfg.num_users)
         pilots = irs.SurfacePilots(cfg.num_elements, cfg.num_patterns, cfg.pilot_len)
         estimators = all_estimators(pilots, channel.statistics)
@@ -159,77 +154,74 @@ aligned = experiment_of(
 )  # fmt: skip
 
 
-def extra_db(results, a, b):
-    """How much more SNR ``a`` needs than ``b`` for a block error rate of 0.1 [dB]."""
-    return results.shift("bler", a, b, 0.1)
-
-
-def better(experiment, first, second, x, source, expect="holds"):
-    """Claims that one estimate needs less SNR than another, and fails less often at ``x`` dB."""
-    experiment.claim(
-        f"at BLER 0.1 {first} needs less SNR than {second}",
-        source=source,
-        expect=expect,
-        check=lambda r: extra_db(r, first, second).less(0.0),
-    )
-    experiment.claim(
-        f"at {x} dB fewer blocks fail with {first} than with {second}",
-        source=source,
-        expect=expect,
-        check=lambda r: r.paired("bler", first, second, x=x).less(),
-    )
-
-
-_ERRORS = "mean squared errors at 5 dB: LS -8.0, LMMSE -11.9, Bayes -12.5 dB"
-for _first, _second in (("LMMSE", "LS"), ("Bayes", "LMMSE"), (LEARNED, "LMMSE")):
-    better(users, _first, _second, 4, _ERRORS)
-users.claim(
-    "at BLER 0.1 the network is within 0.2 dB of Bayes",
-    source="its NMSE is within 0.05 dB of the bound",
-    expect="holds",
-    check=lambda r: extra_db(r, LEARNED, "Bayes").within(0.0, 0.2),
+users.ours(
+    "this package: mean squared errors at 5 dB, LS -8.0, LMMSE -11.9, Bayes -12.5 dB, 2026-11",
+    {
+        f"at BLER 0.1 {first} needs less SNR than {second}": (
+            measured.shift("bler", first, second, 0.1).less(0.0)
+        )
+        for first, second in (("LMMSE", "LS"), ("Bayes", "LMMSE"), (LEARNED, "LMMSE"))
+    },
 )
-users.claim(
-    "at BLER 0.1 scalar LMMSE and LS are within 0.3 dB",
-    source="QPSK does not see the factor between them, only the reliabilities do",
+users.ours(
+    "this package: its NMSE is within 0.05 dB of the bound, 2026-11",
+    {
+        "at BLER 0.1 the network is within 0.2 dB of Bayes": (
+            measured.shift("bler", LEARNED, "Bayes", 0.1).within(0.0, 0.2)
+        )
+    },
+)
+users.ours(
+    "this package: QPSK does not see the factor between them, only the reliabilities do, 2026-11",
+    {
+        "at BLER 0.1 scalar LMMSE and LS are within 0.3 dB": (
+            measured.shift("bler", "scalar LMMSE", "LS", 0.1).within(0.0, 0.3)
+        )
+    },
     expect="open",
-    check=lambda r: extra_db(r, "scalar LMMSE", "LS").within(0.0, 0.3),
 )
-users.claim(
-    "from LMMSE to Bayes more is gained in SNR at BLER 0.1 than the 0.66 dB of NMSE",
-    source="ours: what tells users apart is estimated worse than the whole",
+users.ours(
+    "this package: what tells users apart is estimated worse than the whole, 2026-11",
+    {
+        "from LMMSE to Bayes more is gained in SNR at BLER 0.1 than the 0.66 dB of NMSE": (
+            measured.shift("bler", "LMMSE", "Bayes", 0.1).greater(0.66)
+        ),
+        "at BLER 0.1 perfect knowledge is more than 5 dB ahead of Bayes": (
+            measured.shift("bler", "Bayes", PERFECT, 0.1).greater(5.0)
+        ),
+    },
     expect="open",
-    check=lambda r: extra_db(r, "LMMSE", "Bayes").greater(0.66),
 )
-users.claim(
-    "at BLER 0.1 perfect knowledge is more than 5 dB ahead of Bayes",
-    source="ours",
+aligned.ours(
+    "this package: mean squared errors at -15 dB, LS 12.0, LMMSE -2.5, Bayes 0.002 dB less, 2026-11",
+    {
+        "at BLER 0.1 LMMSE needs less SNR than LS": (
+            measured.shift("bler", "LMMSE", "LS", 0.1).less(0.0)
+        ),
+        "at BLER 0.1 Bayes and LMMSE are within 0.1 dB": (
+            measured.shift("bler", "Bayes", "LMMSE", 0.1).within(0.0, 0.1)
+        ),
+    },
+)
+aligned.ours(
+    "this package: the network was trained from -15 dB on, 2026-11",
+    {
+        "at BLER 0.1 the network is within 0.3 dB of LMMSE": (
+            measured.shift("bler", LEARNED, "LMMSE", 0.1).within(0.0, 0.3)
+        ),
+        "at BLER 0.1 LMMSE gains more than 4 dB over LS": (
+            measured.shift("bler", "LS", "LMMSE", 0.1).greater(4.0)
+        ),
+    },
     expect="open",
-    check=lambda r: extra_db(r, "Bayes", PERFECT).greater(5.0),
 )
-
-better(aligned, "LMMSE", "LS", -20, "mean squared errors at -15 dB: LS 12.0, LMMSE -2.5 dB")
-aligned.claim(
-    "at BLER 0.1 Bayes and LMMSE are within 0.1 dB",
-    source="the bound of NMSE is 0.002 dB below LMMSE at -15 dB",
-    expect="holds",
-    check=lambda r: extra_db(r, "Bayes", "LMMSE").within(0.0, 0.1),
-)
-aligned.claim(
-    "at BLER 0.1 the network is within 0.3 dB of LMMSE",
-    source="ours; it was trained from -15 dB on",
+aligned.ours(
+    "this package: the pattern is the same; where it follows noise the gain is overestimated, "
+    "2026-11",
+    {
+        "at BLER 0.1 scalar LMMSE is no better than LS": (
+            measured.shift("bler", "scalar LMMSE", "LS", 0.1).greater(0.0)
+        )
+    },
     expect="open",
-    check=lambda r: extra_db(r, LEARNED, "LMMSE").within(0.0, 0.3),
-)
-aligned.claim(
-    "at BLER 0.1 LMMSE gains more than 4 dB over LS",
-    source="ours",
-    expect="open",
-    check=lambda r: extra_db(r, "LS", "LMMSE").greater(4.0),
-)
-aligned.claim(
-    "at BLER 0.1 scalar LMMSE is no better than LS",
-    source="ours: the pattern is the same; where it follows noise the gain is overestimated",
-    expect="open",
-    check=lambda r: extra_db(r, "scalar LMMSE", "LS").greater(0.0),
 )
