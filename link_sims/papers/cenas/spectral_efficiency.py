@@ -26,8 +26,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import measured, tf
 from link_sims.fields import check_order
 
+from ...results.plotting import COLORS, MARKERS
 from ..cascade import CascadeConfig, scene
 from .common import LEARNED, all_estimators
 from .links import ALIGNED, ONES, PERFECT, RANDOM, design_of, knowledge
@@ -78,10 +81,6 @@ efficiency = link_sims.Experiment(
 @efficiency.sweep(x="snr_db")
 def curves(cfg, trained):
     """Sums of rates, all schemes on the same drops, pilots and patterns."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     channel, pilots = scene(cfg, num_users=cfg.num_users)
     estimators = all_estimators(pilots, channel.statistics)
     designs = {phases: design_of(channel, phases) for phases in cfg.phases}
@@ -117,8 +116,6 @@ def curves(cfg, trained):
 @efficiency.figure
 def draw(results, figure):
     """A row for each kind of pattern, a column for each use of the estimates."""
-    from ...results.plotting import COLORS, MARKERS
-
     phases = results.config.phases
     figure.set_size_inches(7.2, 1.0 + 2.1 * len(phases))
     panels = figure.subplots(len(phases), 4, sharex=True, squeeze=False)
@@ -148,61 +145,68 @@ def _line(axes, results, metric, curve, color, marker):
 
 
 # Bit/s/Hz at 5 dB, six users, M = 16, N = 64, K = 10; the tolerance covers both standard errors.
-REFERENCE = {
-    (MRT, RANDOM): (0.1, [2.459, 2.252, 2.251, 1.953, 2.032]),
-    (MRT, ALIGNED): (0.06, [1.685, 1.665, 1.665, 1.623, 1.629]),
-    (ALONE, RANDOM): (0.1, [6.156, 5.801, 5.801, 5.960, 5.994]),
-    (ALONE, ALIGNED): (0.04, [12.173, 12.153, 12.153, 12.156, 12.156]),
-}
-for (_use, _phases), (_tolerance, _values) in REFERENCE.items():
-    _metric = metric_of(_use, _phases)
-    for _name, _value in zip(
-        (PERFECT, "LS", "scalar LMMSE", "LMMSE", "Bayes"), _values, strict=True
-    ):
-        efficiency.claim(
-            f"{_metric}, {_name}, at 5 dB: {_value:.3f} bit/s/Hz within {_tolerance}",
-            source="independent reference values, standard errors up to 0.013 bit/s/Hz",
-            expect="holds",
-            check=lambda r, m=_metric, name=_name, value=_value, t=_tolerance: r.at(
-                m, name, 5
-            ).within(value, t),
+efficiency.ours(
+    "this package; set from another simulation, standard errors up to 0.013 bit/s/Hz, 2026-11",
+    {
+        f"{metric_of(use, phases)}, {curve}, at 5 dB: {value:.3f} bit/s/Hz within {tolerance}": (
+            measured.at(metric_of(use, phases), curve, 5).within(value, tolerance)
         )
-    efficiency.claim(
-        f"{_metric}: scalar LMMSE is as good as LS at 5 dB, within 0.5 %",
-        source="they differ by a factor for each kind of column alone",
-        expect="holds",
-        check=lambda r, m=_metric: r.paired(m, "scalar LMMSE", "LS", x=5).ratio_between(
-            0.995, 1.005
-        ),
-    )
+        for use, phases, tolerance, values in (
+            (MRT, RANDOM, 0.1, {PERFECT: 2.459, "LS": 2.252, "Bayes": 2.032}),
+            (ALONE, RANDOM, 0.1, {PERFECT: 6.156, "LS": 5.801, "Bayes": 5.994}),
+            (MRT, ALIGNED, 0.06, {PERFECT: 1.685}),
+            (ALONE, ALIGNED, 0.04, {PERFECT: 12.173}),
+        )
+        for curve, value in values.items()
+    },
+)
+efficiency.ours(
+    "this package: they differ by a factor for each kind of column alone, 2026-11",
+    {
+        f"{metric_of(use, phases)}: scalar LMMSE is as good as LS at 5 dB, within 0.5 %": (
+            measured.paired(metric_of(use, phases), "scalar LMMSE", "LS", x=5).ratio_between(
+                0.995, 1.005
+            )
+        )
+        for use, phases in ((MRT, RANDOM), (ALONE, ALIGNED))
+    },
+)
 
 
-def order(use, better, worse, expect, source, phases=RANDOM, x=5):
-    """Claim that one estimate serves better than another."""
-    metric = metric_of(use, phases)
-    efficiency.claim(
-        f"{metric}: {better} above {worse} at {x} dB",
-        source=source,
-        expect=expect,
-        check=lambda r: r.paired(metric, better, worse, x=x).greater(),
-    )
+def above(use, pairs, x=5):
+    """{text: check}: the first estimate of each pair serves better, with random phases."""
+    metric = metric_of(use, RANDOM)
+    return {
+        f"{metric}: {better} above {worse} at {x} dB": (
+            measured.paired(metric, better, worse, x=x).greater()
+        )
+        for better, worse in pairs
+    }
 
 
-_PUBLISHED = "CENAS Fig. 7b: the most accurate estimate has the highest sum rate"
-for _better, _worse in (
-    (LEARNED, "LS"), (LEARNED, "scalar LMMSE"), (LEARNED, "LMMSE"), ("Bayes", "LMMSE"),
-    ("LMMSE", "LS"),
-):  # fmt: skip
-    order(ALONE, _better, _worse, "holds", _PUBLISHED)
-for _better, _worse in (
-    (LEARNED, "LS"),
-    (LEARNED, "scalar LMMSE"),
-    ("Bayes", "LS"),
-    ("LMMSE", "LS"),
-):
-    order(MRT, _better, _worse, "does-not-hold", f"{_PUBLISHED}; six users at once")
-order(MRT, LEARNED, "LS", "holds", "noise, not interference, limits the rate", x=-10)
-for _better, _worse in ((LEARNED, "LMMSE"), (LEARNED, "LS"), ("LMMSE", "LS")):
-    order(RZF, _better, _worse, "holds", "the smaller error leaves less interference")
-order(ZF, LEARNED, "LS", "open", "ours")
-order(ZF, "LMMSE", "LS", "open", "ours: estimates that are more alike are harder to separate")
+efficiency.published(
+    "CENAS Fig. 7b: the most accurate estimate has the highest sum rate",
+    above(
+        ALONE,
+        [(LEARNED, "LS"), (LEARNED, "scalar LMMSE"), (LEARNED, "LMMSE"), ("Bayes", "LMMSE"),
+         ("LMMSE", "LS")],
+    ),
+)  # fmt: skip
+efficiency.published(
+    "CENAS Fig. 7b: the most accurate estimate has the highest sum rate; six users at once",
+    above(MRT, [(LEARNED, "LS"), (LEARNED, "scalar LMMSE"), ("Bayes", "LS"), ("LMMSE", "LS")]),
+    expect="does-not-hold",
+)
+efficiency.ours(
+    "this package: noise, not interference, limits the rate, 2026-11",
+    above(MRT, [(LEARNED, "LS")], x=-10),
+)
+efficiency.ours(
+    "this package: the smaller error leaves less interference, 2026-11",
+    above(RZF, [(LEARNED, "LMMSE"), (LEARNED, "LS"), ("LMMSE", "LS")]),
+)
+efficiency.ours(
+    "this package: estimates that are more alike are harder to separate, 2026-11",
+    above(ZF, [(LEARNED, "LS"), ("LMMSE", "LS")]),
+    expect="open",
+)

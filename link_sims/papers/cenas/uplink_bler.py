@@ -185,7 +185,13 @@ users.ours(
     {
         "from LMMSE to Bayes more is gained in SNR at BLER 0.1 than the 0.66 dB of NMSE": (
             measured.shift("bler", "LMMSE", "Bayes", 0.1).greater(0.66)
-        ),
+        )
+    },
+    expect="open",
+)
+users.ours(
+    "this package; open, 2026-11",
+    {
         "at BLER 0.1 perfect knowledge is more than 5 dB ahead of Bayes": (
             measured.shift("bler", "Bayes", PERFECT, 0.1).greater(5.0)
         ),
@@ -193,14 +199,19 @@ users.ours(
     expect="open",
 )
 aligned.ours(
-    "this package: mean squared errors at -15 dB, LS 12.0, LMMSE -2.5, Bayes 0.002 dB less, 2026-11",
+    "this package: mean squared errors at -15 dB, LS 12.0, LMMSE -2.5 dB, 2026-11",
     {
         "at BLER 0.1 LMMSE needs less SNR than LS": (
             measured.shift("bler", "LMMSE", "LS", 0.1).less(0.0)
-        ),
+        )
+    },
+)
+aligned.ours(
+    "this package: the bound of NMSE is 0.002 dB below LMMSE at -15 dB, 2026-11",
+    {
         "at BLER 0.1 Bayes and LMMSE are within 0.1 dB": (
             measured.shift("bler", "Bayes", "LMMSE", 0.1).within(0.0, 0.1)
-        ),
+        )
     },
 )
 aligned.ours(
@@ -208,10 +219,16 @@ aligned.ours(
     {
         "at BLER 0.1 the network is within 0.3 dB of LMMSE": (
             measured.shift("bler", LEARNED, "LMMSE", 0.1).within(0.0, 0.3)
-        ),
+        )
+    },
+    expect="open",
+)
+aligned.ours(
+    "this package; open, 2026-11",
+    {
         "at BLER 0.1 LMMSE gains more than 4 dB over LS": (
             measured.shift("bler", "LS", "LMMSE", 0.1).greater(4.0)
-        ),
+        )
     },
     expect="open",
 )
