@@ -126,6 +126,7 @@ _EXPORTS = {
         "transceiver.leak_guard": "LeakReport leak_guard",
         "transceiver.model_based": "svd_symbol_error_rate",
         "qam": "QAM",
+        "fec.decoder": "LDPC5GDecoder",
     }.items()
     for name in names.split()
 }

@@ -1,0 +1,1 @@
+"""Forward error correction: the layered LDPC decoder, and the demapper before it."""
