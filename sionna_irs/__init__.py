@@ -127,6 +127,7 @@ _EXPORTS = {
         "transceiver.model_based": "svd_symbol_error_rate",
         "qam": "QAM",
         "fec.decoder": "LDPC5GDecoder",
+        "fec.demapper": "Demapper",
     }.items()
     for name in names.split()
 }

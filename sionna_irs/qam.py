@@ -1,9 +1,10 @@
-"""Uncoded square QAM: fast hard decisions, and exact error probabilities.
+"""Square QAM: fast hard decisions, exact logits of bits, and exact error probabilities.
 
 The semi-analytic error rate of a link is the exact conditional error probability, given the
 channel, averaged over channels: no bit is ever counted, and small rates need few channels.
 """
 
+import functools
 import math
 
 import keras
@@ -58,6 +59,7 @@ class QAM:
         self._labels = np.empty(self.num_points, np.int32)
         self._labels[cells] = np.arange(self.num_points)
         self._ber_terms = self._bit_error_terms()
+        self._axes = [self._axis(points.real), self._axis(points.imag)]
 
     def get_config(self):
         """The constructor's argument."""
@@ -70,6 +72,18 @@ class QAM:
 
     def _cell(self, coordinate):
         return np.rint(coordinate / self._spacing + (self._side - 1) / 2).astype(int)
+
+    def _axis(self, coordinates):
+        """(coordinates of one axis, {bit: its values there}) for the bits that it decides."""
+        places = np.unique(np.round(coordinates, 9))
+        labels = np.arange(self.num_points)
+        at = [labels[np.abs(coordinates - place) < 1e-6] for place in places]
+        bits = {}
+        for bit in range(self.num_bits_per_symbol):
+            values = [set((found >> (self.num_bits_per_symbol - 1 - bit)) & 1) for found in at]
+            if all(len(value) == 1 for value in values):
+                bits[bit] = [int(*value) for value in values]
+        return [float(coordinates[found[0]]) for found in at], bits
 
     def draw(self, shape):
         """Uniform labels, int32, `shape`."""
@@ -89,6 +103,47 @@ class QAM:
 
         cells = cell(tf.math.real(x_hat)) * side + cell(tf.math.imag(x_hat))
         return tf.gather(tf.constant(self._labels), cells)
+
+    def llr(self, x_hat, no, prior=None, maxlog=False):
+        r"""Logits of the bits, exact, from one axis at a time.
+
+        A bit of the label decides about one coordinate x only, so that of the
+        :math:`2^m` points the :math:`2^{m/2}` coordinates a of that axis remain:
+
+        .. math::
+            \ell=\ln\frac{\sum_{a:b=1}p_a\,e^{-(x-a)^2/N_0}}{\sum_{a:b=0}p_a\,e^{-(x-a)^2/N_0}}.
+
+        Parameters
+        ----------
+        x_hat : tf.Tensor, [...], complex
+        no : float or tf.Tensor, broadcasts to [...], real
+            Noise variance of the complex symbol.
+        prior : tf.Tensor, broadcasts to [..., m], real, optional
+            Logits of the bits before: they make :math:`p_a`, and are part of the result.
+        maxlog : bool
+            The largest term in place of each sum.
+
+        Returns
+        -------
+        tf.Tensor, [..., m], real
+            :math:`\ln p(1)/p(0)`.
+        """
+        dtype = x_hat.dtype.real_dtype
+        no = tf.maximum(tf.cast(no, dtype), np.finfo(dtype.as_numpy_dtype).tiny)
+        logits = [None] * self.num_bits_per_symbol
+        parts = tf.math.real(x_hat), tf.math.imag(x_hat)
+        for x, (places, bits) in zip(parts, self._axes, strict=True):
+            terms = [-tf.square(x - place) / no for place in places]
+            for bit, values in bits.items() if prior is not None else ():
+                one, zero = (tf.math.log_sigmoid(sign * prior[..., bit]) for sign in (1, -1))
+                terms = [t + (one if v else zero) for t, v in zip(terms, values, strict=True)]
+            for bit, values in bits.items():
+                one, zero = (
+                    _log_sum([t for t, v in zip(terms, values, strict=True) if v == b], maxlog)
+                    for b in (1, 0)
+                )
+                logits[bit] = one - zero
+        return tf.stack(logits, -1)
 
     def count_errors(self, labels, labels_hat):
         """(bit errors, symbol errors), int32, of two tensors of labels."""
@@ -174,6 +229,16 @@ class QAM:
 
         value = 4 * share * integral(math.pi / 2) - 4 * share**2 * integral(math.pi / 4)
         return float(value) if value.ndim == 0 else value
+
+
+def _log_sum(terms, largest):
+    """ln of the sum of e^term over a list of tensors of one shape, or the largest term."""
+    top = functools.reduce(tf.maximum, terms)
+    if largest or len(terms) == 1:
+        return top
+    # What is taken out cancels in the gradient.
+    top = tf.stop_gradient(top)
+    return top + tf.math.log(tf.add_n([tf.exp(term - top) for term in terms]))
 
 
 class _Backend:
