@@ -40,6 +40,8 @@ from .estimation.path_refit import FingerprintMapping as FingerprintMapping
 from .estimation.pilots import SurfacePilots as SurfacePilots
 from .estimation.rank_one import RankOneEstimator as RankOneEstimator
 from .estimation.user_pilots import UserLMMSEEstimator as UserLMMSEEstimator, UserLSEstimator as UserLSEstimator, UserPilots as UserPilots, UserScaledLSEstimator as UserScaledLSEstimator
+from .fec.decoder import LDPC5GDecoder as LDPC5GDecoder
+from .fec.demapper import Demapper as Demapper
 from .hybrid.analog_ssca import AnalogSSCA as AnalogSSCA
 from .hybrid.black_box import BlackBoxHybrid as BlackBoxHybrid
 from .hybrid.block_diagonalization import BlockDiagonalization as BlockDiagonalization, reduce_channel as reduce_channel

@@ -187,7 +187,9 @@ class LDPC5GDecoder(LinkLayer):
                 parallel_iterations=1,
                 fn_output_signature=kinds,
             )
-        bits, iterations = (self._unpadded(x, llr_ch, d) for x, d in zip(outputs, (1, 0), strict=True))
+        bits, iterations = (
+            self._unpadded(x, llr_ch, d) for x, d in zip(outputs, (1, 0), strict=True)
+        )
         return (bits, iterations) if self.return_iterations else bits
 
     def _tile(self, num_words):

@@ -49,9 +49,7 @@ def decode_tile(code, logits, num_iter, rules):
         nobody looked, without `early_stop`).
     """
     columns = _channel(code, logits, rules.clip)
-    messages = [
-        tf.zeros([len(row), code.z, *_batch(logits)], logits.dtype) for row, _ in code.rows
-    ]
+    messages = [tf.zeros([len(row), code.z, *_batch(logits)], logits.dtype) for row, _ in code.rows]
     limit = num_iter if isinstance(num_iter, int) else None
     num_iter = tf.convert_to_tensor(num_iter, tf.int32)
     after = tf.fill(_batch(logits), num_iter + 1)

@@ -183,6 +183,7 @@ ORDER = [
     ["sionna_irs.channel"],
     ["sionna_irs.channel.hops"],
     ["sionna_irs.surface"],
+    ["sionna_irs.fec"],
     ["sionna_irs.link", "sionna_irs.deploy"],
     ["sionna_irs.saving", "sionna_irs.ebno_range"],
     ["sionna_irs.metrics", "sionna_irs.qam", "sionna_irs.budget", "sionna_irs.arrays"],

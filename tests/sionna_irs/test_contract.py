@@ -5,6 +5,7 @@ import gc
 import numpy as np
 import pytest
 from hybrid_cases import HYBRID
+from sionna.phy.fec.ldpc import LDPC5GEncoder
 
 import sionna_irs as irs
 from sionna_irs import testing
@@ -371,6 +372,17 @@ CASES = {
         irs.RateCoordinateAscent, links=WIDE_LINKS, snr=0.5, num_iter=2
     ),
     "RateAscent": policy(irs.RateAscent, links=WIDE_LINKS, snr=0.5, num_iter=2),
+    "LDPC5GDecoder": case(
+        irs.LDPC5GDecoder,
+        {"encoder": LDPC5GEncoder(12, 16), "hard_out": False, "num_iter": 2},
+        {"llr_ch": 3 * real(3, 16)}, ("llr_ch",),
+        awkward={"nothing received": {"llr_ch": np.zeros([3, 16])}},
+        invariances={"words": (lambda i: {"llr_ch": i["llr_ch"][::-1]}, lambda b: b[::-1])},
+    ),
+    "Demapper": case(
+        irs.Demapper, {"num_bits_per_symbol": 4}, {"y": cplx(2, 3), "no": NO}, ("y",),
+        awkward={"zero": {"y": np.zeros([2, 3], complex), "no": np.array(0.0)}},
+    ),
 }  # fmt: skip
 
 ABSTRACT = {
