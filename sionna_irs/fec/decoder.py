@@ -1,5 +1,7 @@
 """The layered decoder of 5G LDPC codes, in place of Sionna's."""
 
+from typing import Literal
+
 import tensorflow as tf
 from sionna.phy.fec.ldpc import LDPC5GEncoder
 
@@ -122,21 +124,21 @@ class LDPC5GDecoder(LinkLayer):
     def __init__(
         self,
         encoder,
-        cn_update="offset-minsum",
+        cn_update: Literal["offset-minsum", "minsum"] = "offset-minsum",
         vn_update="sum",
         cn_schedule="layered",
-        hard_out=True,
-        return_infobits=True,
-        num_iter=20,
-        llr_max=20.0,
+        hard_out: bool = True,
+        return_infobits: bool = True,
+        num_iter: int = 20,
+        llr_max: float = 20.0,
         v2c_callbacks=None,
         c2v_callbacks=None,
         prune_pcm=True,
         return_state=False,
         *,
-        early_stop=True,
-        return_iterations=False,
-        tile=None,
+        early_stop: bool = True,
+        return_iterations: bool = False,
+        tile: int | None = None,
         **kwargs,
     ):
         given = {name: value for name, value in locals().items() if name in _FIXED}

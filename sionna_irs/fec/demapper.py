@@ -1,5 +1,7 @@
 """The demapper of square QAM, one axis at a time, in place of Sionna's."""
 
+from typing import Literal
+
 import tensorflow as tf
 
 from ..layer import Input, LinkLayer
@@ -64,11 +66,11 @@ class Demapper(LinkLayer):
 
     def __init__(
         self,
-        demapping_method="app",
-        constellation_type="qam",
-        num_bits_per_symbol=None,
+        demapping_method: Literal["app", "maxlog"] = "app",
+        constellation_type: Literal["qam"] = "qam",
+        num_bits_per_symbol: int = None,
         constellation=None,
-        hard_out=False,
+        hard_out: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
