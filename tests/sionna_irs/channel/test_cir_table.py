@@ -255,7 +255,7 @@ def test_waves_have_one_polarisation():
         (lambda cir: cir(0, 4, 1e6), "batch_size = 0"),
         (lambda cir: cir(5, 0, 1e6), "num_time_steps = 0"),
         (lambda cir: cir.reflect({"s2": np.zeros(6)}), r"the surfaces are \['s1'\]"),
-        (lambda cir: cir.reflect({"s1": np.zeros(5)}), "num_elements = 6"),
+        (lambda cir: cir.reflect({"s1": np.zeros(5)}), "num_controls = 6"),
         (lambda cir: cir.compose({"tx>s1": cir.draw(1)["tx>s1"]}, cir.reflect()), "lacks"),
         (lambda cir: cir.compose(cir.draw(1), {}), r"theta lacks \['s1'\]"),
         (lambda cir: cir.response({}, [0.0]), "lacks"),
