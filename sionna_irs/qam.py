@@ -117,7 +117,7 @@ class QAM:
         ----------
         x_hat : tf.Tensor, [...], complex
         no : float or tf.Tensor, broadcasts to [...], real
-            Noise variance of the complex symbol.
+            Noise variance of the complex symbol; 1e-30 at least is taken.
         prior : tf.Tensor, broadcasts to [..., m], real, optional
             Logits of the bits before: they make :math:`p_a`, and are part of the result.
         maxlog : bool
@@ -129,7 +129,7 @@ class QAM:
             :math:`\ln p(1)/p(0)`.
         """
         dtype = x_hat.dtype.real_dtype
-        no = tf.maximum(tf.cast(no, dtype), np.finfo(dtype.as_numpy_dtype).tiny)
+        no = tf.maximum(tf.cast(no, dtype), 1e-30)  # quotients are finite
         logits = [None] * self.num_bits_per_symbol
         parts = tf.math.real(x_hat), tf.math.imag(x_hat)
         for x, (places, bits) in zip(parts, self._axes, strict=True):

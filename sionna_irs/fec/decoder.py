@@ -8,6 +8,7 @@ from sionna.phy.fec.ldpc import LDPC5GEncoder
 from ..arguments import as_number, as_size, require_integer
 from ..layer import Input, LinkLayer
 from ..modes import has_kernels
+from ..serial import deserialize_arguments
 from .code import LDPCCode
 from .layered import WORD, Rules, decode_tile
 
@@ -162,6 +163,13 @@ class LDPC5GDecoder(LinkLayer):
             raise ValueError(f"tile = {tile}; None or a multiple of {WORD} is needed")
         clip = as_number("llr_max", llr_max, minimum=1e-30)
         self.encoder = encoder
+        # Saved by what makes it again.
+        self._arguments["encoder"] = {
+            "k": self.code.k,
+            "n": self.code.n,
+            "num_bits_per_symbol": encoder.num_bits_per_symbol,
+            "bg": self.code.graph,
+        }
         self.n, self.k = self.code.n, self.code.k
         self.num_iter, self.tile, self.return_iterations = num_iter, tile, return_iterations
         self.rules = Rules(clip, _OFFSETS[cn_update], hard_out, return_infobits, early_stop)
@@ -220,26 +228,11 @@ class LDPC5GDecoder(LinkLayer):
         output.set_shape([*batch, *length])
         return output
 
-    def get_config(self):
-        """The constructor's arguments as JSON; the encoder by the arguments that rebuild it."""
-        settings = self._arguments
-        code = {
-            "k": self.k,
-            "n": self.n,
-            "num_bits_per_symbol": self.encoder.num_bits_per_symbol,
-            "bg": self.code.graph,
-        }
-        object.__setattr__(self, "_arguments", {**settings, "encoder": code})
-        try:
-            return super().get_config()
-        finally:
-            object.__setattr__(self, "_arguments", settings)
-
     @classmethod
     def from_config(cls, config):
-        """The layer again, from :meth:`get_config`."""
-        encoder = LDPC5GEncoder(**config["encoder"])
-        return super().from_config({**config, "encoder": encoder})
+        """The layer again, from :meth:`get_config`, with an encoder of its own."""
+        arguments = deserialize_arguments(config)
+        return cls(**{**arguments, "encoder": LDPC5GEncoder(**arguments["encoder"])})
 
 
 def _check(cn_update, given):

@@ -121,7 +121,7 @@ def transpose(theta):
 def matrix(theta):
     """The full matrix [..., N, N], to look at: compositions never make it."""
     if not isinstance(theta, BlockOperator):
-        return tf.linalg.diag(theta)
+        return theta[..., None] * tf.eye(theta.shape[-1], dtype=theta.dtype)
     size = theta.num_elements
     lead = theta.blocks.shape.rank - 3
     eye = tf.eye(size, batch_shape=[1] * lead, dtype=theta.dtype)
