@@ -24,6 +24,7 @@ __all__ = [
     "TrainedConfig",
     "all_estimators",
     "at_the_end",
+    "band",
     "calibrate",
     "denoising_loss",
     "fixed_snr_training",
@@ -69,6 +70,14 @@ class TrainedConfig(CascadeConfig):
 def at_the_end(results, metric, a, b) -> Paired:
     """Two trainings or searches after their last step, on the same draws."""
     return results.paired(metric, a, b, x=results.config.num_steps)
+
+
+def band(axes, results, metric, curve, alpha=0.2, **style):
+    """Draw a curve with its intervals as a band."""
+    points = results.points(metric, curve)
+    ends = zip(*(results.interval(metric, curve, x) for x in points), strict=True)
+    axes.plot(points, [results.value(metric, curve, x) for x in points], **style)
+    axes.fill_between(points, *ends, color=style["color"], alpha=alpha, linewidth=0)
 
 
 def all_estimators(pilots, statistics):

@@ -272,31 +272,22 @@ mismatch.ours(
         )
         for case in ("K = 0", "K = 30", "line of sight from the side", "correlated scattering")
         for x in (0, 10)
-    },
-)
-mismatch.ours(
-    OURS,
-    {
+    }
+    | {
         f"{case}, 0 dB: measured covariances beat {curve} by more than 1 dB": (
             measured.paired(case, curve, MEASURED, x=0).db_between(1, math.inf)
         )
         for case in ("K = 0", "K = 1", "line of sight from the side")
         for curve in (BAYES, LEARNED)
-    },
-)
-mismatch.ours(
-    OURS,
-    {
+    }
+    | {
         f"{case}, 10 dB: {curve} is worse than LS": (
             measured.paired(case, curve, "LS", x=10).db_between(1, math.inf)
         )
         for case in ("K = 0", "line of sight from the side")
         for curve in (BAYES, LEARNED)
-    },
-)
-mismatch.ours(
-    OURS,
-    {
+    }
+    | {
         f"{case}, -10 dB: {curve} gains more than 0.5 dB when the power is measured": (
             measured.paired(case, curve, with_power, x=-10).db_between(0.5, math.inf)
         )

@@ -16,7 +16,7 @@ from link_sims import measured, tf
 from ...results.claims import Paired, Value, Verdict
 from ...results.plotting import COLORS, MARKERS, shown_value
 from ..cascade import CascadeConfig, closed_forms, scene
-from .common import HELD_OUT, at_the_end
+from .common import HELD_OUT, at_the_end, band
 
 TRUNCATED, DARTS, FIRST = "truncated", "DARTS", "first order"
 WITH, WITHOUT = "with pre-training", "without pre-training"
@@ -345,13 +345,8 @@ def draw_weights(results, figure):
     panels = figure.subplots(1, 2, sharey=True)
     for axes, name in zip(panels, (WITH, WITHOUT), strict=True):
         for index, operation in enumerate(results.config.operations):
-            curve = f"{operation}, {name}"
-            points = results.points(WEIGHT, curve)
-            values = [results.value(WEIGHT, curve, x) for x in points]
-            ends = zip(*(results.interval(WEIGHT, curve, x) for x in points), strict=True)
             style = {"color": COLORS[index], "marker": MARKERS[index], "markersize": 3}
-            axes.plot(points, values, label=operation, **style)
-            axes.fill_between(points, *ends, color=COLORS[index], alpha=0.15, linewidth=0)
+            band(axes, results, WEIGHT, f"{operation}, {name}", 0.15, label=operation, **style)
         axes.set_title(name)
     panels[0].set_ylabel(results.experiment.metric(WEIGHT).label)
     _finish(results, figure, panels)

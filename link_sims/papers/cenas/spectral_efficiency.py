@@ -32,7 +32,7 @@ from link_sims.fields import check_order
 
 from ...results.plotting import COLORS, MARKERS
 from ..cascade import CascadeConfig, scene
-from .common import LEARNED, all_estimators
+from .common import LEARNED, all_estimators, band
 from .links import ALIGNED, ONES, PERFECT, RANDOM, design_of, knowledge
 
 ALONE, MRT, ZF, RZF = "one user", "MRT", "ZF", "RZF"
@@ -123,7 +123,8 @@ def draw(results, figure):
     for row, kind in zip(panels, phases, strict=True):
         for axes, use in zip(row, (ALONE, MRT, ZF, RZF), strict=True):
             for curve, color, marker in zip(curves, COLORS[::-1], MARKERS, strict=False):
-                _line(axes, results, metric_of(use, kind), curve, color, marker)
+                style = {"color": color, "marker": marker, "markerfacecolor": "none"}
+                band(axes, results, metric_of(use, kind), curve, label=curve, **style)
             axes.set_ylim(bottom=0)
         row[0].set_ylabel(f"sum rate [bit/s/Hz], {kind} phases")
     for axes, use in zip(panels[0], (ALONE, MRT, ZF, RZF), strict=True):
@@ -133,15 +134,6 @@ def draw(results, figure):
     handles = panels[0][0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=6, frameon=False)
     figure.suptitle(results.experiment.title, fontsize=8)
-
-
-def _line(axes, results, metric, curve, color, marker):
-    """A curve with its band."""
-    points = results.points(metric, curve)
-    low, high = zip(*(results.interval(metric, curve, x) for x in points), strict=True)
-    values = [results.value(metric, curve, x) for x in points]
-    axes.plot(points, values, color=color, marker=marker, markerfacecolor="none", label=curve)
-    axes.fill_between(points, low, high, color=color, alpha=0.2, linewidth=0)
 
 
 # Bit/s/Hz at 5 dB, six users, M = 16, N = 64, K = 10; the tolerance covers both standard errors.
