@@ -7,7 +7,6 @@ from sionna.phy.fec.ldpc import LDPC5GEncoder
 
 from ..arguments import as_number, as_size, require_integer
 from ..layer import Input, LinkLayer
-from ..modes import has_kernels
 from ..serial import deserialize_arguments
 from .code import LDPCCode
 from .layered import WORD, Rules, decode_tile
@@ -75,7 +74,7 @@ class LDPC5GDecoder(LinkLayer):
         Also return after how many iterations the checks were satisfied; needs `early_stop`.
     tile : int or None
         Code words decoded together, a multiple of 32, for speed alone. None: 64; 32 for codes of
-        more than 20 000 edges; 128 in graphs that XLA does not compile; on GPUs up to 4096.
+        more than 20 000 edges; on GPUs 4096.
     precision, **kwargs
         As :class:`LinkLayer`.
 
@@ -208,8 +207,6 @@ class LDPC5GDecoder(LinkLayer):
             size = self.tile
         elif tf.config.list_physical_devices("GPU"):
             size = 4096
-        elif has_kernels():
-            size = 128
         else:
             size = 64 if self.code.num_edges * self.code.z <= 20_000 else 32
         if num_words is None:

@@ -92,19 +92,19 @@ def test_same_as_sionnas_layered_schedule(code):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("code", [(40, 100, 4, None), (44, 132, None, "bg1")])
+@pytest.mark.parametrize("code", [(40, 100, 4, None, 1.8), (44, 66, None, "bg1", 4.5)])
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_twin(code, precision):
-    k, n, m, graph = code
+    k, n, m, graph, mean = code
     encoder = LDPC5GEncoder(k, n, num_bits_per_symbol=m, bg=graph)
-    llr = noisy((20, n), 1.8, step=None)
+    llr = noisy((20, n), mean, step=None)
     history = ldpc_twin.decode(encoder, llr, 12)
     arguments = {"hard_out": False, "precision": precision}
     every = irs.LDPC5GDecoder(encoder, early_stop=False, return_infobits=False, **arguments)
     tolerance = 2e-5 if precision == "single" else 1e-12
     np.testing.assert_allclose(every(llr, num_iter=3), history[2][0], atol=tolerance)
     # Exact sums: no rounding to amplify, and a word stays as it first satisfied its checks.
-    llr = noisy((20, n), 1.8)
+    llr = noisy((20, n), mean)
     history = ldpc_twin.decode(encoder, llr, 12)
     np.testing.assert_array_equal(every(llr, num_iter=12), history[11][0])
     decoder = irs.LDPC5GDecoder(encoder, num_iter=12, return_iterations=True, **arguments)
@@ -127,11 +127,10 @@ def test_without_an_offset():
     np.testing.assert_array_equal(decoder(llr), twin[1])
 
 
-@pytest.mark.parametrize("early_stop", [True, False])
-@pytest.mark.parametrize("hard_out", [True, False])
+@pytest.mark.parametrize(("hard_out", "early_stop"), [(True, True), (False, True), (False, False)])
 def test_a_word_does_not_depend_on_its_batch(early_stop, hard_out):
-    encoder = LDPC5GEncoder(40, 100, num_bits_per_symbol=4)
-    llr = noisy((150, 100), 1.6, step=None)
+    encoder = LDPC5GEncoder(40, 60, num_bits_per_symbol=4)
+    llr = noisy((150, 60), 3.0, step=None)
 
     def decode(llr, tile=None):
         arguments = {"hard_out": hard_out, "early_stop": early_stop, "num_iter": 9}
@@ -143,7 +142,7 @@ def test_a_word_does_not_depend_on_its_batch(early_stop, hard_out):
     np.testing.assert_array_equal(decode(llr[order], 32), whole[order])
     for count in (1, 31, 33):
         np.testing.assert_array_equal(decode(llr[:count], 32), whole[:count])
-    leading = decode(np.reshape(llr, [2, 3, 25, 100]), 64)
+    leading = decode(np.reshape(llr, [2, 3, 25, 60]), 64)
     np.testing.assert_array_equal(leading, whole.reshape(2, 3, 25, 40))
 
 
@@ -160,8 +159,8 @@ def test_an_early_end_changes_no_decision():
 
 @pytest.mark.parametrize("hard_out", [True, False])
 def test_modes_agree_and_one_trace_serves_all_iterations(hard_out):
-    encoder = LDPC5GEncoder(20, 60, num_bits_per_symbol=2)
-    llr = tf.constant(noisy((70, 60), 2.0), tf.float32)
+    encoder = LDPC5GEncoder(20, 32, num_bits_per_symbol=2)
+    llr = tf.constant(noisy((70, 32), 3.0), tf.float32)
     decoder = irs.LDPC5GDecoder(encoder, hard_out=hard_out, tile=32)
     traces = []
 
@@ -171,7 +170,7 @@ def test_modes_agree_and_one_trace_serves_all_iterations(hard_out):
 
     xla = tf.function(decode, jit_compile=True, autograph=False)
     graph = tf.function(
-        decode, [tf.TensorSpec([None, 60]), tf.TensorSpec([], tf.int32)], autograph=False
+        decode, [tf.TensorSpec([None, 32]), tf.TensorSpec([], tf.int32)], autograph=False
     )
     for num_iter in (0, 1, 6):
         eager = decoder(llr, num_iter=num_iter)
@@ -198,8 +197,9 @@ def test_decodes_what_sionna_encodes():
     llr = 8 * (2 * sent - 1 + tf.cast(noise, tf.float32))
     words = irs.LDPC5GDecoder(encoder, return_infobits=False)(llr)
     np.testing.assert_array_equal(words, sent)
-    np.testing.assert_array_equal(irs.LDPC5GDecoder(encoder)(llr), source)
-    assert irs.LDPC5GDecoder(encoder, precision="double")(llr).dtype == tf.float64
+    bits = irs.LDPC5GDecoder(encoder, precision="double")(llr)
+    assert bits.dtype == tf.float64
+    np.testing.assert_array_equal(bits, source)
 
 
 @pytest.mark.parametrize("early_stop", [True, False])
