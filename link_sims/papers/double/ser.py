@@ -8,8 +8,15 @@ same network without any reception. Learned links without a leak stand next to i
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 import link_sims
+import sionna_irs as irs
+from link_sims import measured, tf
 from link_sims.fields import check_shipped
+from link_sims.results.claims import Verdict
+from link_sims.results.plotting import panel
+from link_sims.training import training as trainer
 
 from . import common
 
@@ -130,16 +137,11 @@ ser = link_sims.Experiment(
 
 def watt(power_dbm):
     """Power [W] of a tensor [dBm]."""
-    import tensorflow as tf
-
     return tf.pow(tf.cast(10, power_dbm.dtype), power_dbm / 10 - 3)
 
 
 def build(cfg, link):
     """The autoencoder of a link with fresh weights."""
-    import sionna_irs as irs
-    from sionna_irs.transceiver.autoencoder import SurfaceAutoencoder
-
     channel = common.new_channel(cfg, cfg.num_elements, cfg.k_factor)
     arguments = dict(link.arguments)
     if arguments.get("surface_input") == "static":
@@ -151,7 +153,7 @@ def build(cfg, link):
         channel = common.new_channel(cfg, cfg.num_elements, cfg.k_factor, surfaces=surfaces)
     if arguments.get("surface_input") == "policy":
         arguments["policy"] = irs.RandomPhases()
-    return SurfaceAutoencoder(
+    return irs.SurfaceAutoencoder(
         channel,
         link.num_messages,
         num_filters=cfg.num_filters,
@@ -162,12 +164,7 @@ def build(cfg, link):
 
 def block_training(cfg, link, name, block_length=16):
     """(start, advance): cross-entropy over channels gathered from a pool, a power per step."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from link_sims.training import training as trainer
     from sionna_irs.networks.adam import Adam, warm_cosine
-    from sionna_irs.transceiver.symbol_networks import symbol_loss
 
     autoencoder = build(cfg, link)
     steps = max(1, round(link.share * cfg.num_steps))
@@ -183,7 +180,7 @@ def block_training(cfg, link, name, block_length=16):
         links = irs.Links({k: tf.gather(v, chosen) for k, v in pool.items()})
         messages = irs.random.integers(shape, link.num_messages)
         power = watt(irs.random.uniform([], low=low, high=high))
-        value = symbol_loss(call(links, messages, power), messages)
+        value = irs.symbol_loss(call(links, messages, power), messages)
         return value, {(WORD, name): (value, 1)}
 
     optimizer = Adam(warm_cosine(cfg.peak_rate, steps, min(30, steps // 2)), clip=5.0)
@@ -202,8 +199,6 @@ def declare(link):
     @ser.ship(link.weights)
     def shipped(cfg, trained):
         """The link with its final weights."""
-        from link_sims.training import training as trainer
-
         return trainer.assign(build(cfg, link), trained[name][0])
 
 
@@ -213,8 +208,6 @@ for _link in LINKS.values():
 
 def learned_links(cfg, trained):
     """(M, curve) -> autoencoder, shipped or trained in this run."""
-    import sionna_irs as irs
-
     return {
         key: ser.shipped[link.weights](cfg, trained)
         if cfg.retrain
@@ -226,12 +219,6 @@ def learned_links(cfg, trained):
 @ser.sweep(x="power_dbm")
 def curves(cfg, trained):
     """All links on the same channels; the model-based ones by their exact error probability."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-    from sionna_irs.transceiver.ml_detection import ml_decisions
-    from sionna_irs.transceiver.model_based import svd_symbol_error_rate
-
     channel = common.new_channel(cfg, cfg.num_elements, cfg.k_factor)
     autoencoders = learned_links(cfg, trained)
     designs = irs.SumPathGain(), irs.RandomPhases()
@@ -246,7 +233,7 @@ def curves(cfg, trained):
             (4, MODEL): (best, 1), (4, RANDOM): (rough, 1),
         }  # fmt: skip
         for (m, curve), (h, num_streams) in exact.items():
-            rate = svd_symbol_error_rate(h, power, m, num_streams)
+            rate = irs.svd_symbol_error_rate(h, power, m, num_streams)
             sums[metric(m), curve] = tf.reduce_sum(rate), batch_size
         blocks = irs.Links({k: v[:, None] for k, v in links.items()})
         for (m, curve), autoencoder in autoencoders.items():
@@ -255,7 +242,7 @@ def curves(cfg, trained):
             logits = autoencoder.receive(y, h, power)
             decisions = {curve: tf.argmax(logits, -1, tf.int32)}
             if LINKS[m, curve].bound:
-                decisions[curve + ML] = ml_decisions(autoencoder, blocks, y, power, h)
+                decisions[curve + ML] = irs.ml_decisions(autoencoder, blocks, y, power, h)
             kind = APPARENT if curve in (PUBLISHED, ABLATION) else metric(m)
             for name, decided in decisions.items():
                 errors = tf.math.count_nonzero(decided != messages)
@@ -268,8 +255,6 @@ def curves(cfg, trained):
 @ser.table
 def sizes(cfg):
     """Trainable numbers of the links as configured."""
-    import numpy as np
-
     rows = []
     for (m, curve), link in LINKS.items():
         count = sum(np.prod(w.shape) for w in build(cfg, link).trainable_weights)
@@ -280,8 +265,6 @@ def sizes(cfg):
 @ser.figure
 def draw(results, figure):
     """Links, the leak, and the smaller alphabet; what is below 1e-6 needs no picture."""
-    from ...results.plotting import panel
-
     figure.set_size_inches(10.5, 3.6)
     for axes, name in zip(figure.subplots(1, 3), (metric(16), APPARENT, metric(4)), strict=True):
         panel(axes, results, name)
@@ -291,7 +274,6 @@ def draw(results, figure):
 
 def guarded(results, kind, curve, x, ablation=None):
     """The leak guard's report on a curve of 16 messages, counted as the metric `kind`."""
-    from sionna_irs.transceiver.leak_guard import leak_guard
 
     def counts(name):
         return (round(sum(part)) for part in zip(*results.units[kind, name][x], strict=True))
@@ -299,79 +281,99 @@ def guarded(results, kind, curve, x, ablation=None):
     errors, trials = counts(curve)
     bound, _ = counts(curve + ML)
     blind = None if ablation is None else next(counts(ablation))
-    return leak_guard(errors, bound, trials, 16, blind)
+    return irs.leak_guard(errors, bound, trials, 16, blind)
 
 
-def _judge_leak(results, *curves):
-    from link_sims.results.claims import Verdict
-
-    report = guarded(results, *curves)
+def leak(results, *arguments) -> Verdict:
+    """Whether it leaks; arguments as of :func:`guarded`."""
+    report = guarded(results, *arguments)
     return Verdict(report.leaks, report.reason)
 
 
-PAPER = "double-surface paper, Fig. 9 and Table I"
-OURS = "aim of this package; prototype of the specification"
-ser.claim(
-    "the published architecture leaks at 15 dBm: below its ML bound, and without any reception",
-    source=f"{PAPER}: its decoder knows a channel that depends on the message",
-    expect="holds",
-    check=lambda r: _judge_leak(r, APPARENT, PUBLISHED, 15, ABLATION),
+PAPER = "Double RIS Fig. 9b, Table I"
+EARLIER = "this package; set from an earlier implementation, 2026-11"
+ser.published(
+    f"{PAPER}: its decoder knows a channel that depends on the message",
+    {
+        "the published architecture leaks at 15 dBm: below its ML bound, and without any"
+        " reception": measured.by(leak, APPARENT, PUBLISHED, 15, ABLATION)
+    },
 )
-ser.claim(
-    "the published architecture seems to be below 1 % at 15 dBm",
-    source=PAPER,
-    expect="holds",
-    check=lambda r: r.at(APPARENT, PUBLISHED, 15).less(0.01),
-)
-ser.claim(
-    "the link with local CSI at its surfaces leaks at 15 dBm",
-    source=f"{OURS}: the phases do not depend on the message",
-    expect="does-not-hold",
-    check=lambda r: _judge_leak(r, metric(16), CSI, 15),
-)
-ser.claim(
-    "local CSI and a decoder network: 0.27 to 0.34 at 15 dBm",
-    source=OURS,
-    expect="holds",
-    check=lambda r: r.at(metric(16), CSI, 15).within(0.305, 0.035),
-)
-for _curve, _value, _tolerance in ((MODEL, 0.381, 0.01), (TWO, 0.360, 0.01), (RANDOM, 0.821, 0.01)):
-    ser.claim(
-        f"{_curve}: {_value} at 15 dBm",
-        source="specification, 100 channels",
-        expect="holds",
-        check=lambda r, c=_curve, v=_value, t=_tolerance: r.at(metric(16), c, 15).within(v, t),
-    )
-ser.claim(
-    "random phases at the surfaces: above 0.8 at 15 dBm without CSI at the transmitter",
-    source=f"{OURS} (0.862 with a decoder network; here the exact posterior)",
-    expect="holds",
-    check=lambda r: r.at(metric(16), BLIND, 15).greater(0.8),
-)
-ser.claim(
-    "a decoder network trained at 15 dBm beats one stream at 15 dBm, M = 16",
-    source=f"{PAPER}: the autoencoder below the model-based scheme",
-    expect="holds",
-    check=lambda r: r.paired(metric(16), CSI, MODEL, x=15).less(),
-)
-for _x in (0, 5, 10, 15, 20, 25):
-    for _model in (MODEL, TWO):
-        ser.claim(
-            f"no CSI but at the receiver, and still below {_model} at {_x} dBm, M = 16",
-            source=f"{PAPER}: the autoencoder below the model-based scheme",
-            expect="holds" if _x else "open",
-            check=lambda r, x=_x, model=_model: r.paired(metric(16), LEARNED, model, x=x).less(),
+ser.published(
+    PAPER,
+    {
+        "the published architecture seems to be below 1 % at 15 dBm": (
+            measured.at(APPARENT, PUBLISHED, 15).less(0.01)
         )
-for _x in (10, 15):
-    ser.claim(
-        f"no CSI but at the receiver, and still below one stream at {_x} dBm, M = 4",
-        source=f"{PAPER}; QPSK on the strongest mode leaves nothing to a fixed codebook",
-        expect="does-not-hold" if _x == 10 else "open",
-        check=lambda r, x=_x: r.paired(metric(4), LEARNED, MODEL, x=x).less(),
+    },
+)
+ser.published(
+    f"{PAPER}: the autoencoder below the model-based scheme",
+    {
+        "a decoder network trained at 15 dBm beats one stream at 15 dBm, M = 16": (
+            measured.paired(metric(16), CSI, MODEL, x=15).less()
+        ),
+        **{
+            f"no CSI but at the receiver, and still below {model} at {x} dBm, M = 16": (
+                measured.paired(metric(16), LEARNED, model, x=x).less()
+            )
+            for x in (5, 25)
+            for model in (MODEL, TWO)
+        },
+    },
+)
+ser.published(
+    f"{PAPER}: the autoencoder below the model-based scheme",
+    {
+        f"no CSI but at the receiver, and still below {model} at 0 dBm, M = 16": (
+            measured.paired(metric(16), LEARNED, model, x=0).less()
+        )
+        for model in (MODEL, TWO)
+    },
+    expect="open",
+)
+for _x, _expect in ((10, "does-not-hold"), (15, "open")):
+    ser.published(
+        f"{PAPER}; QPSK on the strongest mode leaves nothing to a fixed codebook",
+        {
+            f"no CSI but at the receiver, and still below one stream at {_x} dBm, M = 4": (
+                measured.paired(metric(4), LEARNED, MODEL, x=_x).less()
+            )
+        },
+        expect=_expect,
     )
-ser.claim(
-    "no CSI but at the receiver: within 10 % of one stream at 10 dBm, M = 4",
-    source=OURS,
-    expect="holds",
-    check=lambda r: r.paired(metric(4), LEARNED, MODEL, x=10).ratio_between(1.0, 1.1),
+ser.ours(
+    f"{EARLIER}; the phases do not depend on the message",
+    {
+        "the link with local CSI at its surfaces leaks at 15 dBm": (
+            measured.by(leak, metric(16), CSI, 15)
+        )
+    },
+    expect="does-not-hold",
+)
+ser.ours(
+    EARLIER,
+    {
+        "local CSI and a decoder network: 0.27 to 0.34 at 15 dBm": (
+            measured.at(metric(16), CSI, 15).within(0.305, 0.035)
+        ),
+        "no CSI but at the receiver: within 10 % of one stream at 10 dBm, M = 4": (
+            measured.paired(metric(4), LEARNED, MODEL, x=10).ratio_between(1.0, 1.1)
+        ),
+    },
+)
+ser.ours(
+    f"{EARLIER} (0.862 with a decoder network; here the exact posterior)",
+    {
+        "random phases at the surfaces: above 0.8 at 15 dBm without CSI at the transmitter": (
+            measured.at(metric(16), BLIND, 15).greater(0.8)
+        )
+    },
+)
+ser.ours(
+    "this package; set from an earlier implementation, 100 channels, 2026-11",
+    {
+        f"{curve}: {value} at 15 dBm": measured.at(metric(16), curve, 15).within(value, 0.01)
+        for curve, value in ((MODEL, 0.381), (TWO, 0.360), (RANDOM, 0.821))
+    },
 )
