@@ -6,6 +6,10 @@ from typing import Annotated
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import tf
+from link_sims.results.claims import Value
+from link_sims.results.plotting import draw_lines
 
 SHORT = {"distance_m": 10.0, "offset_m": 1.0, "height_m": 1.0}
 CAPACITY = {
@@ -32,8 +36,6 @@ class DoubleConfig(link_sims.Config):
 
 def new_channel(cfg, num_elements, k_factor, tx_power_dbm=None, **changes):
     """The channel of a configuration: unit noise, and unit transmit power where that is given."""
-    import sionna_irs as irs
-
     geometry = irs.DoubleGeometry(cfg.distance_m, cfg.offset_m, cfg.height_m)
     watt = 1.0 if tx_power_dbm is None else irs.dbm_to_watt(tx_power_dbm)
     arguments = {
@@ -52,19 +54,11 @@ def new_channel(cfg, num_elements, k_factor, tx_power_dbm=None, **changes):
 
 def channel_of(links, controls):
     """H of links with phases, whatever hops the links have."""
-    import tensorflow as tf
-
-    from sionna_irs.phases.surface_factors import end_to_end
-
-    return end_to_end(links, {n: tf.complex(tf.cos(c), tf.sin(c)) for n, c in controls.items()})
+    return irs.end_to_end(links, {n: tf.complex(tf.cos(c), tf.sin(c)) for n, c in controls.items()})
 
 
 def capacities(links, designs):
     """{curve: capacity [batch_size]} of controls, or of (links, controls), by curve."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     pairs = {n: d if isinstance(d, tuple) else (links, d) for n, d in designs.items()}
     values = irs.capacity(tf.stack([channel_of(*pair) for pair in pairs.values()]), no=1.0)
     return dict(zip(pairs, tf.unstack(values), strict=True))
@@ -72,16 +66,12 @@ def capacities(links, designs):
 
 def side_by_side(draws):
     """Several draws as one batch, and the way back: values [count x batch_size] -> a list."""
-    import tensorflow as tf
-
     links = {name: tf.concat([draw[name] for draw in draws], 0) for name in draws[0]}
     return links, lambda values: tf.split(values, len(draws))
 
 
 def sums(values, batch_size, metric="capacity"):
     """{(metric, curve): (sum, count)} of values [batch_size] by curve."""
-    import tensorflow as tf
-
     return {(metric, name): (tf.reduce_sum(x), batch_size) for name, x in values.items()}
 
 
@@ -100,19 +90,8 @@ def curve_name(name, k_factor):
     return f"{name}, K={k_factor:g}"
 
 
-def paired_gain(results, a, b, x, metric="capacity"):
-    """Mean of a minus that of b on the same draws, to be judged."""
-    from link_sims.results import intervals
-    from link_sims.results.claims import Value
-
-    units = (results.units[metric, curve][x] for curve in (a, b))
-    return Value(*intervals.difference(*units))
-
-
 def draw_panels(figure, results, k_factors, metric="capacity"):
     """A panel for every Rician factor, one legend."""
-    from ...results.plotting import draw_lines
-
     figure.set_size_inches(2.4 * len(k_factors) + 0.6, 3.6)
     panels = figure.subplots(1, len(k_factors), sharey=True, squeeze=False)[0]
     for axes, k in zip(panels, k_factors, strict=True):
@@ -126,10 +105,6 @@ def draw_panels(figure, results, k_factors, metric="capacity"):
     figure.suptitle(results.experiment.title, fontsize=8)
 
 
-def gap_over_x(results, metric, curve, last, first):
+def gap_over_x(results, metric, curve, last, first) -> Value:
     """A curve of replicas at one x minus the same at another, paired, to be judged."""
-    from link_sims.results import intervals
-    from link_sims.results.claims import Value
-
-    units = (results.units[metric, curve][x] for x in (last, first))
-    return Value(*intervals.difference(*units))
+    return results.difference(metric, curve, curve, last, first)
