@@ -140,7 +140,7 @@ blocks.published(
     expect="does-not-hold",
 )
 blocks.ours(
-    "this package; set from the cpu profile, 2026-11: kernels of size 1 have no memory",
+    "this package; set from an earlier implementation, 2026-11: kernels of size 1 have no memory",
     {
         "the block length changes the error rate by less than 15 % at 15 dBm": (
             measured.paired(ser.metric(16), "L = 64", "L = 4", x=15).ratio_between(0.85, 1.15)
