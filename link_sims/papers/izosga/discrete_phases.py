@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 import link_sims
+import sionna_irs as irs
+from link_sims import measured, tf
 
 from . import common
 
@@ -52,15 +54,11 @@ class SideBySide:
         self.observations, self.radii = observations, radii
 
     def __call__(self, controls):
-        import tensorflow as tf
-
         pairs = zip(self.observations, tf.unstack(controls["s1"]), strict=True)
         return tf.stack([observe({"s1": c}) for observe, c in pairs])
 
     def change(self, controls, direction, radius):
         """Every surface is probed at a distance of its own."""
-        import tensorflow as tf
-
         rows = zip(self.observations, tf.unstack(controls["s1"]), self.radii, strict=True)
         u = {"s1": direction["s1"][0]}  # common to all curves
         return tf.stack([observe.change({"s1": c}, u, mu) for observe, c, mu in rows])
@@ -69,10 +67,6 @@ class SideBySide:
 @discrete.recursion("tuning", length="num_steps", record_every=250)
 def tuning(cfg, seed):
     """All curves in one batch: same channels, starts and directions."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     channel, step_sizes = common.scenario(cfg)
     panel = channel.surfaces["s1"].panel
     rows = [(RANDOM, channel, 0.0), (CONTINUOUS, channel, 0.0)]
@@ -113,34 +107,38 @@ def draw(results, figure):
     common.draw_curves(figure, results, solid + others)
 
 
-def gain(results, a, b):
-    """The last 500 iterations of the cpu profile, paired by replica."""
-    return common.gain(results, a, b, 2000, 2500)
-
-
-SOURCE = "beyond iZoSGA: quantised phases; expectations from a first run"
+# The last 500 iterations of the cpu profile, paired by replica.
+LAST = 2000, 2500
+SOURCE = "this package, beyond iZoSGA: quantised phases; set from a first run, cpu profile, 2026-11"
 for _bits, _expect in ((1, "does-not-hold"), (2, "holds")):
-    discrete.claim(
-        f"{_bits} bit: the slope passed through the rounding gains on random phases",
-        source=SOURCE,
+    discrete.ours(
+        SOURCE,
+        {
+            f"{_bits} bit: the slope passed through the rounding gains on random phases": (
+                measured.difference("rate", curve_name(PASSED, _bits), RANDOM, LAST).greater(0)
+            )
+        },
         expect=_expect,
-        check=lambda r, b=_bits: gain(r, curve_name(PASSED, b), RANDOM).greater(0),
     )
-    discrete.claim(
-        f"{_bits} bit: probing the rounded surface, half a step apart, gains on random phases",
-        source=SOURCE,
-        expect="holds",
-        check=lambda r, b=_bits: gain(r, curve_name(PROBED, b), RANDOM).greater(0),
+    discrete.ours(
+        SOURCE,
+        {
+            f"{_bits} bit: probing the rounded surface, half a step apart, gains on random"
+            " phases": measured.difference("rate", curve_name(PROBED, _bits), RANDOM, LAST).greater(
+                0
+            ),
+            f"{_bits} bit: rounding a surface tuned with continuous phases is better still": (
+                measured.difference(
+                    "rate", curve_name(ROUNDED, _bits), curve_name(PROBED, _bits), LAST
+                ).greater(0)
+            ),
+        },
     )
-    discrete.claim(
-        f"{_bits} bit: rounding a surface tuned with continuous phases is better still",
-        source=SOURCE,
-        expect="holds",
-        check=lambda r, b=_bits: gain(r, curve_name(ROUNDED, b), curve_name(PROBED, b)).greater(0),
-    )
-discrete.claim(
-    "2 bit, tuned, lose less than 0.1 bit/s/Hz to continuous phases",
-    source=SOURCE,
-    expect="holds",
-    check=lambda r: gain(r, CONTINUOUS, curve_name(PASSED, 2)).less(0.1),
+discrete.ours(
+    SOURCE,
+    {
+        "2 bit, tuned, lose less than 0.1 bit/s/Hz to continuous phases": (
+            measured.difference("rate", CONTINUOUS, curve_name(PASSED, 2), LAST).less(0.1)
+        )
+    },
 )
