@@ -1,6 +1,10 @@
 """Oracles whose quality changes while the surface is tuned."""
 
 import link_sims
+from link_sims import measured, tf
+from link_sims.results import intervals
+from link_sims.results.claims import Value
+from link_sims.results.plotting import COLORS
 
 from . import common
 
@@ -41,7 +45,6 @@ def make(name, answers=(), **changes):
     @experiment.recursion("tuning", length="num_steps", record_every=100)
     def tuning(cfg, seed):
         """Both schedules and the fixed oracle, tuned and random."""
-        import tensorflow as tf
 
         def staged(values):
             return lambda t: tf.gather(
@@ -57,8 +60,6 @@ def make(name, answers=(), **changes):
     @experiment.figure
     def draw(results, figure):
         """Rates, and what the schedules lose to the fixed oracle."""
-        from ...results.plotting import COLORS
-
         figure.set_size_inches(7.2, 3.6)
         left, right = figure.subplots(1, 2)
         common.draw_bands(left, results, [FIXED, *SCHEDULES])
@@ -77,51 +78,51 @@ def make(name, answers=(), **changes):
     return experiment
 
 
-def stage_gap(results, curve, stage):
+def stage_gap(results, curve, stage) -> Value:
     """Curve minus the fixed oracle in one of the five stages, paired by replica."""
     length = results.config.num_steps // 5
-    return common.gain(results, curve, FIXED, stage * length, (stage + 1) * length)
+    return results.difference("rate", curve, FIXED, (stage * length, (stage + 1) * length))
 
 
-def further_drop(results, curve):
+def further_drop(results, curve) -> Value:
     """Gap of the last stage minus that of the one before it, paired by replica."""
     length, gaps = results.config.num_steps // 5, []
     for stage in (4, 3):
         ends = stage * length, (stage + 1) * length
-        pairs = zip(*(common.window(results, c, *ends) for c in (curve, FIXED)), strict=True)
+        pairs = zip(*(results.over("rate", c, ends) for c in (curve, FIXED)), strict=True)
         gaps.append([a / n - b / m for (a, n), (b, m) in pairs])
     units = [(last - before, 1.0) for last, before in zip(*gaps, strict=True)]
-    return common.Value(sum(u for u, _ in units) / len(units), *common.intervals.ratio(units))
+    return Value(sum(u for u, _ in units) / len(units), *intervals.ratio(units))
+
+
+def descent(results, curve) -> Value:
+    """Second half of the last stage minus its first half, paired by replica."""
+    end = results.config.num_steps
+    middle, begin = end - end // 10, end - end // 5
+    return results.difference("rate", curve, curve, (middle, end), (begin, middle))
 
 
 small = make("izosga/scheduled-oracles", ["iZoSGA Fig. 4"])
 large = make("izosga/scheduled-oracles-400", panel=[20, 20], num_replicas=60)
 A, B = SCHEDULES
 for _experiment in (small, large):
-    for _stage in range(1, 5):
-        _experiment.claim(
-            f"schedule A has no visible break in stage {_stage + 1}: within 1.5 % of fixed I = 20",
-            source="iZoSGA Fig. 4",
-            expect="holds",
-            check=lambda r, s=_stage: stage_gap(r, A, s).within(0, 0.015 * 3.7),
-        )
-    _experiment.claim(
-        "schedule B drops with I = 3 and more with I = 2",
-        source="iZoSGA Fig. 4",
-        expect="holds",
-        check=lambda r: further_drop(r, B).less(0),
+    _experiment.published(
+        "iZoSGA Fig. 4",
+        {
+            **{
+                f"schedule A has no visible break in stage {stage + 1}: within 1.5 % of fixed"
+                " I = 20": measured.by(stage_gap, A, stage).within(0, 0.015 * 3.7)
+                for stage in range(1, 5)
+            },
+            "schedule B drops with I = 3 and more with I = 2": (
+                measured.by(further_drop, B).less(0)
+            ),
+        },
     )
-    _experiment.claim(
-        "schedule B descends within its last stage, I = 2",
-        source="iZoSGA Fig. 4",
+    _experiment.published(
+        "iZoSGA Fig. 4",
+        {
+            "schedule B descends within its last stage, I = 2": measured.by(descent, B).less(0),
+        },
         expect="does-not-hold",
-        check=lambda r: descent(r, B).less(0),
     )
-
-
-def descent(results, curve):
-    """Second half of the last stage minus its first half, paired by replica."""
-    end = results.config.num_steps
-    middle, begin = end - end // 10, end - end // 5
-    halves = (common.window(results, curve, a, b) for a, b in ((middle, end), (begin, middle)))
-    return common.Value(*common.intervals.difference(*halves))
