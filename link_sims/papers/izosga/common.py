@@ -5,12 +5,15 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 import link_sims
-from link_sims.errors import UserError
+import sionna_irs as irs
+from link_sims import tf
 from link_sims.results import intervals
 from link_sims.results.claims import Value
+from link_sims.results.plotting import COLORS
 
 PHASE_STEP, AMPLITUDE_STEP, CAPACITANCE_STEP = 0.4, 0.01, 0.005
 LOS_KEY, START_KEY = 11, 12
@@ -62,8 +65,6 @@ def path_gains(cfg):
     (list of (float, list of float), list of float)
         (transmitter-surface, [surface-user]) for every surface, and [transmitter-user].
     """
-    import sionna_irs as irs
-
     budget = irs.LinkBudget.from_noise_power(cfg.tx_power_dbm, cfg.noise_power_dbm)
     x, y, r = cfg.tx_distance_m, cfg.surface_offset_m, cfg.user_radius_m
     angles = user_angles(cfg.num_users)
@@ -83,26 +84,18 @@ def path_gains(cfg):
 
 def fixed_draw(cfg, word, shape):
     """Complex normal numbers that stay: one draw for every replica, from a key of its own."""
-    import sionna_irs as irs
-
     irs.random.reset(irs.random.stream_key(cfg.seed, LOS_KEY, word))
     return irs.random.complex_normal([cfg.num_replicas, *shape], cfg.cdtype)
 
 
 def user_correlations(panel, count, largest):
     """Kronecker factors [count, n, n] of the users' correlations, from 0 to `largest`."""
-    import numpy as np
-
-    import sionna_irs as irs
-
     factors = [irs.exponential_factors(panel, largest * k / (count - 1)) for k in range(count)]
     return tuple(np.stack(axis) for axis in zip(*factors, strict=True))
 
 
 def new_surface(kind, panel, scale=1.0):
     """The surface and the published step sizes of its control, times ``scale``."""
-    import sionna_irs as irs
-
     if kind == "disc":
         surface = irs.AdjustableAmplitude(panel)
         return surface, surface.spread(scale * PHASE_STEP, scale * AMPLITUDE_STEP)
@@ -113,8 +106,6 @@ def new_surface(kind, panel, scale=1.0):
 
 def surface_hops(cfg, tx, panel, users, word, k_factor, to_surface, to_users):
     """The two hops over a surface; ``word`` names its lines of sight."""
-    import sionna_irs as irs
-
     size = panel.num_ant
     incoming = irs.RicianHop(
         tx, panel, k_factor, to_surface, fixed_draw(cfg, word + 1, [size, tx.num_ant]),
@@ -133,8 +124,6 @@ def scenario(cfg, kind=None, k_factor=None):
     ``k_factor`` (linear) replaces those of the links over surfaces. The line of sight is itself a
     fixed random draw, one for every replica, as published.
     """
-    import sionna_irs as irs
-
     tx, users, panel = irs.ULA(cfg.num_tx_ant), irs.ULA(cfg.num_users), irs.UPA(*cfg.panel)
     gains, direct = path_gains(cfg)
     k_surface, k_direct = (
@@ -156,18 +145,12 @@ def scenario(cfg, kind=None, k_factor=None):
 
 def new_oracle(cfg):
     """The WMMSE oracle of a configuration; its number of iterations is given in calls."""
-    import sionna_irs as irs
-
     steps = None if cfg.multiplier == "closed_form" else cfg.multiplier_steps
     return irs.WMMSE(multiplier=cfg.multiplier, num_steps=steps, start="ones")
 
 
 def first_controls(cfg, channel):
     """Where every curve starts: random, the same for all curves of a replica."""
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     controls = {}
     for word, (name, surface) in enumerate(channel.surfaces.items()):
         irs.random.reset(irs.random.stream_key(cfg.seed, START_KEY, word))
@@ -200,15 +183,11 @@ class Curve:
 
     def moving(self, name, t):
         """Whether a surface is tuned, boolean tensor."""
-        import tensorflow as tf
-
         return self.moves(t) if callable(self.moves) else tf.constant(name in self.moves)
 
 
 def fixed(num_iter, moves=("s1",)):
     """A curve whose oracle stays; without ``moves`` the random surface."""
-    import tensorflow as tf
-
     return Curve(lambda t: tf.constant(num_iter), moves)
 
 
@@ -226,10 +205,6 @@ def tune(cfg, channel, step_sizes, curves):
     All curves of a replica see the same channels, starts and probing directions. The controls of
     all curves are stacked, and one compiled body serves them one after the other.
     """
-    import tensorflow as tf
-
-    import sionna_irs as irs
-
     tuner = irs.ZerothOrder(new_oracle(cfg), channel.surfaces, step_sizes)
 
     def start():
@@ -286,33 +261,12 @@ def check_batch(cfg):
         )
 
 
-def window(results, curve, first, last):
-    """Per-replica (sum, count) over the iterations first..last: a longer block mean."""
-    points = [x for x in results.points("rate", curve) if first < x <= last]
-    if not points:
-        raise UserError(f"no result for rate/{curve} in the iterations {first} to {last}")
-    units = [results.units["rate", curve][x] for x in points]
-    return [tuple(map(sum, zip(*replica, strict=True))) for replica in zip(*units, strict=True)]
-
-
-def level(results, curve, first, last):
-    """Block mean of a curve with its interval over replicas, to be judged."""
-    units = window(results, curve, first, last)
-    total, count = intervals.total(units)
-    return Value(total / count, *intervals.ratio(units))
-
-
-def gain(results, a, b, first, last):
-    """Block mean of a minus that of b, paired by replica, to be judged."""
-    return Value(*intervals.difference(*(window(results, c, first, last) for c in (a, b))))
-
-
-def ratio_of_gains(results, pair, reference, first, last):
+def ratio_of_gains(results, pair, reference, x) -> Value:
     """(a - b) of one pair of curves over that of another, by replica, to be judged."""
     gaps = []
     for a, b in (pair, reference):
-        units = zip(*(window(results, c, first, last) for c in (a, b)), strict=True)
-        gaps.append([x[0] / x[1] - y[0] / y[1] for x, y in units])
+        units = zip(*(results.over("rate", c, x) for c in (a, b)), strict=True)
+        gaps.append([p[0] / p[1] - q[0] / q[1] for p, q in units])
     units = list(zip(*gaps, strict=True))
     above, below = intervals.total(units)
     return Value(above / below, *intervals.ratio(units))
@@ -320,8 +274,6 @@ def ratio_of_gains(results, pair, reference, first, last):
 
 def draw_bands(axes, results, curves, style="-", first_color=0):
     """Block means over iterations with bands over replicas."""
-    from ...results.plotting import COLORS
-
     for index, curve in enumerate(curves, first_color):
         points = results.points("rate", curve)
         blocks = [b - a for a, b in zip([0, *points], points, strict=False)]
@@ -351,7 +303,5 @@ def each(one, state, settings, rates):
     One compiled body serves all curves, one after the other; ``rates`` is the spec of its second
     result.
     """
-    import tensorflow as tf
-
     specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), state)
     return tf.map_fn(one, (state, *settings), fn_output_signature=(specs, rates))

@@ -5,10 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 import link_sims
+from link_sims import measured
 
 from . import common
 
-SPEC = "reference values of a prototype, 60 replicas"
+EARLIER = "this package; set from an earlier implementation, {} replicas, 2026-11"
 
 
 class Config(common.ScenarioConfig):
@@ -79,104 +80,121 @@ links_384k = make(
 )  # fmt: skip
 
 
-def claim_ordering(experiment, last):
-    """What the figure is about, paired by replica over the last 500 iterations."""
-    first = last - 500
-    for i in (1, 5, 50):
-        experiment.claim(
-            f"tuned surfaces beat the random one, I = {i}, iterations {first}-{last}",
-            source="iZoSGA Fig. 3",
-            expect="holds",
-            check=lambda r, i=i: common.gain(
-                r, f"tuned, I={i}", f"random, I={i}", first, last
-            ).greater(0.1),
-        )
-    experiment.claim(
-        "a surface tuned with I = 1 beats the random one with I = 50",
-        source="iZoSGA Fig. 3",
-        expect="holds" if experiment is large else "does-not-hold",
-        check=lambda r: common.gain(r, "tuned, I=1", "random, I=50", first, last).greater(0),
+# What the figure is about, over the last 500 iterations of the cpu profile.
+LAST = 2000, 2500
+for _experiment in (small, large):
+    _experiment.published(
+        "iZoSGA Fig. 3",
+        {
+            f"tuned surfaces beat the random one, I = {i}, iterations 2000-2500": (
+                measured.difference("rate", f"tuned, I={i}", f"random, I={i}", LAST).greater(0.1)
+            )
+            for i in (1, 5, 50)
+        },
     )
-    for a, b in ((5, 1), (50, 5)):
-        experiment.claim(
-            f"tuned with I = {a} is above tuned with I = {b}, iterations {first}-{last}",
-            source="iZoSGA Fig. 3",
-            expect="holds" if (a, experiment) != (50, large) else "open",
-            check=lambda r, a=a, b=b: common.gain(
-                r, f"tuned, I={a}", f"tuned, I={b}", first, last
-            ).greater(0),
+    _experiment.published(
+        "iZoSGA Fig. 3",
+        {
+            "a surface tuned with I = 1 beats the random one with I = 50": (
+                measured.difference("rate", "tuned, I=1", "random, I=50", LAST).greater(0)
+            )
+        },
+        expect="holds" if _experiment is large else "does-not-hold",
+    )
+    for _a, _b, _expect in ((5, 1, "holds"), (50, 5, "holds" if _experiment is small else "open")):
+        _experiment.published(
+            "iZoSGA Fig. 3",
+            {
+                f"tuned with I = {_a} is above tuned with I = {_b}, iterations 2000-2500": (
+                    measured.difference("rate", f"tuned, I={_a}", f"tuned, I={_b}", LAST).greater(0)
+                )
+            },
+            expect=_expect,
         )
-
-
-claim_ordering(small, 2500)
-claim_ordering(large, 2500)
 for _experiment, _last in ((links_38k, 500), (links_384k, 100)):
-    _experiment.claim(
-        "the tuned surface ends above the random one, in its last block",
-        source="iZoSGA, more than 38,000 links",
-        expect="holds",
-        check=lambda r, last=_last: r.paired("rate", "tuned, I=5", "random, I=5", last).greater(),
+    _experiment.published(
+        "iZoSGA Sec. I: more than 38,000 links",
+        {
+            "the tuned surface ends above the random one, in its last block": (
+                measured.paired("rate", "tuned, I=5", "random, I=5", _last).greater()
+            )
+        },
     )
-_LEVELS = {1: (3.148, 0.243), 5: (3.410, 0.277), 50: (3.441, 0.276)}
-for _i, (_random, _gain) in _LEVELS.items():
-    small.claim(
-        f"random surface, I = {_i}: {_random} (the 60 draws spread by 0.015)",
-        source=SPEC,
-        expect="holds",
-        check=lambda r, i=_i, v=_random: common.level(r, f"random, I={i}", 0, 2500).within(v, 0.08),
-    )
-    small.claim(
-        f"gain over random by iterations 2000-2500, I = {_i}: {_gain:+}",
-        source=SPEC,
-        expect="holds",
-        check=lambda r, i=_i, v=_gain: common.gain(
-            r, f"tuned, I={i}", f"random, I={i}", 2000, 2500
-        ).within(v, 0.04),
-    )
-for _i, _gain in {1: 0.345, 5: 0.382, 50: 0.387}.items():
-    small.claim(
-        f"gain over random by iterations 9500-10,000, I = {_i}: {_gain:+} (paper profile)",
-        source=SPEC,
-        expect="holds",
-        check=lambda r, i=_i, v=_gain: common.gain(
-            r, f"tuned, I={i}", f"random, I={i}", 9500, 10_000
-        ).within(v, 0.04),
-    )
-small.claim(
-    "tuned with I = 5 catches up with I = 50: the gap falls below half that of random surfaces",
-    source="iZoSGA Fig. 3 (within 2500 iterations)",
+small.published(
+    "iZoSGA Fig. 3 (within 2500 iterations)",
+    {
+        "tuned with I = 5 catches up with I = 50: the gap falls below half that of random"
+        " surfaces": measured.by(
+            common.ratio_of_gains,
+            ("tuned, I=50", "tuned, I=5"),
+            ("random, I=50", "random, I=5"),
+            LAST,
+        ).less(0.5)
+    },
     expect="does-not-hold",
-    check=lambda r: common.ratio_of_gains(
-        r, ("tuned, I=50", "tuned, I=5"), ("random, I=50", "random, I=5"), 2000, 2500
-    ).less(0.5),
 )
-small.claim(
-    "20 iterations of the oracle are as good as 50: within 0.02 bit/s/Hz",
-    source="iZoSGA Fig. 3",
-    expect="holds",
-    check=lambda r: common.gain(r, "tuned, I=50", "tuned, I=20", 2000, 2500).within(0, 0.02),
+small.published(
+    "iZoSGA Fig. 3",
+    {
+        "20 iterations of the oracle are as good as 50: within 0.02 bit/s/Hz": (
+            measured.difference("rate", "tuned, I=50", "tuned, I=20", LAST).within(0, 0.02)
+        )
+    },
 )
-large.claim(
-    "tuned with I = 5 has caught up with I = 50 from iteration 500 on: at most 1 % below",
-    source="iZoSGA Fig. 3 (within 2500 iterations)",
-    expect="holds",
-    check=lambda r: common.gain(r, "tuned, I=5", "tuned, I=50", 500, 2500).greater(-0.06),
+small.ours(
+    EARLIER.format(60),
+    {
+        **{
+            f"random surface, I = {i}: {rate} (the 60 draws spread by 0.015)": (
+                measured.at("rate", f"random, I={i}", (0, 2500)).within(rate, 0.08)
+            )
+            for i, rate in ((1, 3.148), (50, 3.441))
+        },
+        **{
+            f"gain over random by iterations 2000-2500, I = {i}: {rate:+}": (
+                measured.difference("rate", f"tuned, I={i}", f"random, I={i}", LAST).within(
+                    rate, 0.04
+                )
+            )
+            for i, rate in ((1, 0.243), (50, 0.276))
+        },
+        **{
+            f"gain over random by iterations 9500-10,000, I = {i}: {rate:+} (paper profile)": (
+                measured.difference(
+                    "rate", f"tuned, I={i}", f"random, I={i}", (9500, 10_000)
+                ).within(rate, 0.04)
+            )
+            for i, rate in ((1, 0.345), (50, 0.387))
+        },
+    },
 )
-large.claim(
-    "tuned with I = 5 equals I = 50 from iteration 500 on: within 2 % of the rate",
-    source="reference values of a prototype, 12 replicas",
+large.published(
+    "iZoSGA Fig. 3 (within 2500 iterations)",
+    {
+        "tuned with I = 5 has caught up with I = 50 from iteration 500 on: at most 1 % below": (
+            measured.difference("rate", "tuned, I=5", "tuned, I=50", (500, 2500)).greater(-0.06)
+        )
+    },
+)
+large.ours(
+    EARLIER.format(12),
+    {
+        "tuned with I = 5 equals I = 50 from iteration 500 on: within 2 % of the rate": (
+            measured.difference("rate", "tuned, I=5", "tuned, I=50", (500, 2500)).within(0, 0.12)
+        )
+    },
     expect="open",
-    check=lambda r: common.gain(r, "tuned, I=5", "tuned, I=50", 500, 2500).within(0, 0.12),
 )
-large.claim(
-    "random surface, I = 50: 4.198",
-    source="reference values of a prototype, 12 replicas",
-    expect="holds",
-    check=lambda r: common.level(r, "random, I=50", 0, 2500).within(4.198, 0.2),
-)
-large.claim(
-    "tuning gains 2.6 bit/s/Hz by iterations 2250-2500, I = 50",
-    source="reference values of a prototype, 12 replicas",
-    expect="holds",
-    check=lambda r: common.gain(r, "tuned, I=50", "random, I=50", 2250, 2500).within(2.6, 0.6),
+large.ours(
+    EARLIER.format(12),
+    {
+        "random surface, I = 50: 4.198": (
+            measured.at("rate", "random, I=50", (0, 2500)).within(4.198, 0.2)
+        ),
+        "tuning gains 2.6 bit/s/Hz by iterations 2250-2500, I = 50": (
+            measured.difference("rate", "tuned, I=50", "random, I=50", (2250, 2500)).within(
+                2.6, 0.6
+            )
+        ),
+    },
 )
