@@ -120,25 +120,25 @@ for _bits, _expect in ((1, "does-not-hold"), (2, "holds")):
         },
         expect=_expect,
     )
-    discrete.ours(
-        SOURCE,
-        {
-            f"{_bits} bit: probing the rounded surface, half a step apart, gains on random"
-            " phases": measured.difference("rate", curve_name(PROBED, _bits), RANDOM, LAST).greater(
-                0
-            ),
-            f"{_bits} bit: rounding a surface tuned with continuous phases is better still": (
-                measured.difference(
-                    "rate", curve_name(ROUNDED, _bits), curve_name(PROBED, _bits), LAST
-                ).greater(0)
-            ),
-        },
-    )
 discrete.ours(
     SOURCE,
     {
+        **{
+            f"{b} bit: probing the rounded surface, half a step apart, gains on random phases": (
+                measured.difference("rate", curve_name(PROBED, b), RANDOM, LAST).greater(0)
+            )
+            for b in (1, 2)
+        },
+        **{
+            f"{b} bit: rounding a surface tuned with continuous phases is better still": (
+                measured.difference(
+                    "rate", curve_name(ROUNDED, b), curve_name(PROBED, b), LAST
+                ).greater(0)
+            )
+            for b in (1, 2)
+        },
         "2 bit, tuned, lose less than 0.1 bit/s/Hz to continuous phases": (
             measured.difference("rate", CONTINUOUS, curve_name(PASSED, 2), LAST).less(0.1)
-        )
+        ),
     },
 )
