@@ -13,7 +13,7 @@ import sionna_irs as irs
 from link_sims import tf
 from link_sims.results import intervals
 from link_sims.results.claims import Value
-from link_sims.results.plotting import COLORS
+from link_sims.results.plotting import COLORS, MARKERS
 
 PHASE_STEP, AMPLITUDE_STEP, CAPACITANCE_STEP = 0.4, 0.01, 0.005
 LOS_KEY, START_KEY = 11, 12
@@ -294,6 +294,22 @@ def draw_curves(figure, results, curves, dashed=()):
     draw_bands(axes, results, curves)
     draw_bands(axes, results, dashed, "--")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
+    axes.set_title(results.experiment.title)
+
+
+def draw_values(figure, results, x, rows, ncols=2, **settings):
+    """A figure of one panel: {label: values with their intervals} over ``x``."""
+    figure.set_size_inches(3.6, 3.6)
+    axes = figure.subplots()
+    for index, (label, values) in enumerate(rows.items()):
+        axes.errorbar(
+            x, [v.value for v in values],
+            yerr=[[v.value - v.low for v in values], [v.high - v.value for v in values]],
+            color=COLORS[index], marker=MARKERS[index], markerfacecolor="none", capsize=2,
+            label=label,
+        )  # fmt: skip
+    axes.set(ylabel="weighted sum rate [bit/s/Hz]", **settings)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=ncols, frameon=False)
     axes.set_title(results.experiment.title)
 
 

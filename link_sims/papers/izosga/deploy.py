@@ -7,7 +7,6 @@ from pydantic import Field
 import link_sims
 from link_sims import measured, tf
 from link_sims.results.claims import Value
-from link_sims.results.plotting import COLORS, MARKERS
 
 from . import common
 
@@ -75,21 +74,17 @@ def make(name, answers=(), **changes):
     @experiment.figure
     def draw(results, figure):
         """Rate over the iterations of the deployed oracle."""
-        figure.set_size_inches(3.6, 3.6)
-        axes = figure.subplots()
-        for index, trained in enumerate([*results.config.trained_with, None]):
-            found = [tested(results, trained, i) for i in TESTED]
-            y = [v.value for v in found]
-            error = [[v.value - v.low for v in found], [v.high - v.value for v in found]]
-            axes.errorbar(
-                range(len(TESTED)), y, yerr=error, color=COLORS[index], marker=MARKERS[index],
-                markerfacecolor="none", capsize=2,
-                label="random" if trained is None else f"trained with I={trained}",
-            )  # fmt: skip
-        axes.set_xticks(range(len(TESTED)), TESTED)
-        axes.set(xlabel="WMMSE iterations when deployed", ylabel="weighted sum rate [bit/s/Hz]")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
-        axes.set_title(results.experiment.title)
+        rows = {
+            "random" if trained is None else f"trained with I={trained}": [
+                tested(results, trained, i) for i in TESTED
+            ]
+            for trained in [*results.config.trained_with, None]
+        }
+        x = range(len(TESTED))
+        common.draw_values(
+            figure, results, x, rows,
+            xlabel="WMMSE iterations when deployed", xticks=x, xticklabels=TESTED,
+        )  # fmt: skip
 
     return experiment
 

@@ -8,7 +8,6 @@ import link_sims
 import sionna_irs as irs
 from link_sims import measured, tf
 from link_sims.results.claims import Value
-from link_sims.results.plotting import COLORS, MARKERS
 
 from . import common
 
@@ -112,21 +111,13 @@ def tuning(cfg, seed):
 @rician.figure
 def draw(results, figure):
     """The last 500 iterations over the Rician factor."""
-    figure.set_size_inches(3.6, 3.6)
-    axes = figure.subplots()
     last, factors = results.config.num_steps, results.config.k_factors_db
-    for index, method in enumerate(METHODS):
-        found = [
-            results.at("rate", curve_name(method, k), (max(0, last - 500), last)) for k in factors
-        ]
-        error = [[v.value - v.low for v in found], [v.high - v.value for v in found]]
-        axes.errorbar(
-            factors, [v.value for v in found], yerr=error, color=COLORS[index],
-            marker=MARKERS[index], markerfacecolor="none", capsize=2, label=method,
-        )  # fmt: skip
-    axes.set(xlabel="Rician factor [dB]", ylabel="weighted sum rate [bit/s/Hz]")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
-    axes.set_title(results.experiment.title)
+    window = max(0, last - 500), last
+    rows = {
+        method: [results.at("rate", curve_name(method, k), window) for k in factors]
+        for method in METHODS
+    }
+    common.draw_values(figure, results, factors, rows, 3, xlabel="Rician factor [dB]")
 
 
 def gain(results, method, k_factor_db) -> Value:
