@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from ..arrays import unit_phasor
+from ..arrays import require_array, unit_phasor
 from ..layer import require_integer
 from ..linalg import hpd_inverse, svd
 from .operators import BlockOperator
@@ -69,6 +69,7 @@ class GroupConnected(Surface):
     diagonal = False
 
     def __init__(self, panel, group_size: int, reciprocal: bool = True, **kwargs):
+        require_array("panel", panel)
         require_integer("group_size", group_size)
         if panel.num_ant % group_size:
             raise ValueError(

@@ -31,7 +31,8 @@ def surfaces():
     found = [getattr(irs, name) for name in irs.__all__]
     found = [c for c in found if isinstance(c, type) and issubclass(c, irs.Surface)]
     assert len(found) >= 5
-    return [(c, {"num_bits": 1} if c is irs.DiscretePhases else {}) for c in found]
+    needed = {irs.DiscretePhases: {"num_bits": 1}, irs.GroupConnected: {"group_size": 1}}
+    return [(c, needed.get(c, {})) for c in found]
 
 
 def test_a_number_in_place_of_an_array_is_named():
