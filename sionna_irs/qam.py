@@ -116,6 +116,7 @@ class QAM:
         Parameters
         ----------
         x_hat : tf.Tensor, [...], complex
+            Coordinates beyond 1e4 are taken as that.
         no : float or tf.Tensor, broadcasts to [...], real
             Noise variance of the complex symbol; 1e-30 at least is taken.
         prior : tf.Tensor, broadcasts to [..., m], real, optional
@@ -133,6 +134,7 @@ class QAM:
         logits = [None] * self.num_bits_per_symbol
         parts = tf.math.real(x_hat), tf.math.imag(x_hat)
         for x, (places, bits) in zip(parts, self._axes, strict=True):
+            x = tf.clip_by_value(x, -1e4, 1e4)
             terms = [-tf.square(x - place) / no for place in places]
             for bit, values in bits.items() if prior is not None else ():
                 one, zero = (tf.math.log_sigmoid(sign * prior[..., bit]) for sign in (1, -1))
