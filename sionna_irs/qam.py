@@ -130,12 +130,12 @@ class QAM:
             :math:`\ln p(1)/p(0)`.
         """
         dtype = x_hat.dtype.real_dtype
-        no = tf.maximum(tf.cast(no, dtype), 1e-30)  # quotients are finite
+        scale = -1 / tf.maximum(tf.cast(no, dtype), 1e-30)  # products are finite
         logits = [None] * self.num_bits_per_symbol
         parts = tf.math.real(x_hat), tf.math.imag(x_hat)
         for x, (places, bits) in zip(parts, self._axes, strict=True):
             x = tf.clip_by_value(x, -1e4, 1e4)
-            terms = [-tf.square(x - place) / no for place in places]
+            terms = [tf.square(x - place) * scale for place in places]
             for bit, values in bits.items() if prior is not None else ():
                 one, zero = (tf.math.log_sigmoid(sign * prior[..., bit]) for sign in (1, -1))
                 terms = [t + (one if v else zero) for t, v in zip(terms, values, strict=True)]
